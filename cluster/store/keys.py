@@ -1,0 +1,100 @@
+"""The only module that knows key names.
+
+Every key of an account carries the hash tag ``{account}``, so that one append is atomic over all it
+touches (docs/adr/0002-account-hash-tag.md).
+"""
+
+EPOCH = "raydesk:epoch"
+ACCOUNTS = "raydesk:accounts"
+API_KEYS = "raydesk:api-keys"
+ALIVE_PREFIX = "raydesk:alive:"
+
+
+def session(account: str, conversation: str) -> str:
+    """List of a conversation's messages as JSON, newest first: ``LRANGE key 0 4`` is the preload."""
+    return f"{{{account}}}:session:{conversation}"
+
+
+def conversation(account: str, conversation_id: str) -> str:
+    """String: the conversation's record as JSON."""
+    return f"{{{account}}}:conversation:{conversation_id}"
+
+
+def contact(account: str, contact_id: str) -> str:
+    """String: the contact's record as JSON."""
+    return f"{{{account}}}:contact:{contact_id}"
+
+
+def cases(account: str, contact_id: str) -> str:
+    """List of a contact's conversations, newest first."""
+    return f"{{{account}}}:cases:{contact_id}"
+
+
+def desk_log(account: str, agent: str) -> str:
+    """Stream of an agent's events; entry ``n-0`` has cursor ``n`` and field ``e``, a JSON array of events."""
+    return f"{{{account}}}:desk:{agent}"
+
+
+def desk_cursor(account: str, agent: str) -> str:
+    """Counter: the cursor of the newest entry of an agent's log."""
+    return f"{{{account}}}:desk-cursor:{agent}"
+
+
+def desk_acked(account: str) -> str:
+    """Hash agent -> highest cursor that a desk of theirs acknowledged."""
+    return f"{{{account}}}:desk-acked"
+
+
+def desk_channel(account: str, agent: str) -> str:
+    """Pub/sub channel that carries an agent's new entries to the gateways that hold its desks."""
+    return f"{{{account}}}:desk!{agent}"
+
+
+def visit_channel(account: str, contact_id: str) -> str:
+    """Pub/sub channel that carries what a contact's open sockets must see."""
+    return f"{{{account}}}:visit!{contact_id}"
+
+
+def waiting(account: str) -> str:
+    """Sorted set of waiting conversations by the Unix millisecond since when they wait."""
+    return f"{{{account}}}:waiting"
+
+
+def held(account: str) -> str:
+    """Hash conversation -> agent, for all that is offered or assigned."""
+    return f"{{{account}}}:held"
+
+
+def snoozed(account: str) -> str:
+    """Sorted set of snoozed conversations by the Unix millisecond at which they come back."""
+    return f"{{{account}}}:snoozed"
+
+
+def fence(account: str) -> str:
+    """Hash slot -> epoch of the router that owns it."""
+    return f"{{{account}}}:fence"
+
+
+def dispatcher_epoch(account: str) -> str:
+    """Counter: the epoch of the account's newest dispatcher."""
+    return f"{{{account}}}:dispatcher-epoch"
+
+
+def presence(account: str) -> str:
+    """Hash agent -> JSON of the presence it chose."""
+    return f"{{{account}}}:presence"
+
+
+def outbox(account: str) -> str:
+    """Stream of answers that a channel must send; field ``m`` holds the JSON of one ``Outgoing``."""
+    return f"{{{account}}}:outbox"
+
+
+def users(account: str) -> str:
+    """Hash name -> JSON of a user with its password hash."""
+    return f"{{{account}}}:users"
+
+
+def alive(kind: str, name: str) -> str:
+    """String with a short life: what a running router, gateway or dispatcher tells about itself."""
+    return f"{ALIVE_PREFIX}{kind}:{name}"

@@ -1,0 +1,1 @@
+"""The running processes: Serve deployments, Ray actors, channels and the command line."""

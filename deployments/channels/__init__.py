@@ -1,0 +1,1 @@
+"""One file per channel: verify what came in, parse it, send what goes out."""

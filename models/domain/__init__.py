@@ -1,0 +1,1 @@
+"""The words of raydesk as types: identities, messages, conversations, commands, placements, errors."""

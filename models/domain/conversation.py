@@ -1,0 +1,112 @@
+"""A conversation, its contact and its placement, as the store keeps them."""
+
+from typing import Literal
+
+import msgspec
+
+State = Literal["waiting", "offered", "assigned", "snoozed", "resolved", "merged"]
+OPEN_STATES: frozenset[State] = frozenset(("waiting", "offered", "assigned", "snoozed"))
+HELD_STATES: frozenset[State] = frozenset(("offered", "assigned"))
+
+
+class Thread(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The part of a conversation on one channel: where an answer must go.
+
+    Args:
+        channel: kind of medium.
+        inbox: the configured endpoint.
+        external_id: the contact's id there (open id, visitor id).
+    """
+
+    channel: str
+    inbox: str
+    external_id: str
+
+
+class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One case of one contact; replaced as a whole whenever it changes, never per message.
+
+    Args:
+        id: the SessionID.
+        contact: id of the contact.
+        state: where it stands; ``offered`` and ``assigned`` occupy an agent's capacity.
+        agent: who holds it, while offered or assigned.
+        opened_at_ms: Unix time of its first message, in milliseconds.
+        waiting_since_ms: Unix time since when the contact waits for a human; kept when it goes back to the queue.
+        offer_expires_ms: Unix time at which an unanswered offer returns to the queue; 0 when not offered.
+        snoozed_until_ms: Unix time at which a snoozed conversation comes back.
+        skill: the skill an agent must have; empty means any agent.
+        preferred: the agent to be tried first.
+        excluded: agents who declined or let an offer expire.
+        threads: the channels it runs on; the last one is where the contact wrote last.
+        revision: grows with every change, so that late placements are known as such.
+        merged_into: the conversation that goes on in its place.
+    """
+
+    id: str
+    contact: str
+    state: State
+    opened_at_ms: int
+    waiting_since_ms: int
+    agent: str = ""
+    offer_expires_ms: int = 0
+    snoozed_until_ms: int = 0
+    skill: str = ""
+    preferred: str = ""
+    excluded: tuple[str, ...] = ()
+    threads: tuple[Thread, ...] = ()
+    revision: int = 0
+    merged_into: str = ""
+
+
+class ContactRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A person as one identity's home.
+
+    Args:
+        id: computed from the identity.
+        open: the open conversation, if any.
+        last: the conversation before it; its messages still count as seen.
+        last_agent: who helped last.
+        identities: every identity known to be this person.
+        moved_to: the contact that goes on in its place, after a link.
+    """
+
+    id: str
+    open: str = ""
+    last: str = ""
+    last_agent: str = ""
+    identities: tuple[Thread, ...] = ()
+    moved_to: str = ""
+
+
+class Placement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, array_like=True):
+    """What a dispatcher must know of one conversation; the highest ``revision`` counts."""
+
+    account: str
+    conversation: str
+    revision: int
+    state: State
+    agent: str = ""
+    waiting_since_ms: int = 0
+    offer_expires_ms: int = 0
+    snoozed_until_ms: int = 0
+    skill: str = ""
+    preferred: str = ""
+    excluded: tuple[str, ...] = ()
+
+
+def placement_of(account: str, record: ConversationRecord) -> Placement:
+    """Tell a dispatcher what changed about a conversation."""
+    return Placement(
+        account=account,
+        conversation=record.id,
+        revision=record.revision,
+        state=record.state,
+        agent=record.agent,
+        waiting_since_ms=record.waiting_since_ms,
+        offer_expires_ms=record.offer_expires_ms,
+        snoozed_until_ms=record.snoozed_until_ms,
+        skill=record.skill,
+        preferred=record.preferred,
+        excluded=record.excluded,
+    )

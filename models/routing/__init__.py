@@ -1,0 +1,1 @@
+"""Who gets which conversation: presence, capacity, skills, the waiting line."""

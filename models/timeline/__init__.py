@@ -1,0 +1,1 @@
+"""One shard's conversations: numbering, duplicates, assignment, and what must be written."""
