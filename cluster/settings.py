@@ -7,17 +7,33 @@ A wrong or unknown setting stops the start with a `SettingsError` that names it.
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
-from urllib.parse import parse_qs, unquote, urlsplit
+from typing import Any, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cluster.secrets_file import NAME as SECRETS_FILE
 from cluster.secrets_file import ensure_secret_key, open_to_others, read_secrets, read_toml
 from cluster.settings_error import SettingsError, problems_of, redacted
+from cluster.settings_sections import (
+    AccountSettings,
+    DispatcherSettings,
+    GatewaySettings,
+    HttpSettings,
+    InboxSettings,
+    IngressSettings,
+    LimitSettings,
+    LogSettings,
+    Name,
+    RaySettings,
+    RouterSettings,
+    Section,
+    SecuritySettings,
+    StoreSettings,
+)
 
 __all__ = ["MASK", "AccountSettings", "InboxSettings", "Settings", "SettingsError", "load_settings"]
 
@@ -26,210 +42,10 @@ PREFIX = "RAYDESK_"
 CONFIG_VARIABLE = "RAYDESK_CONFIG"
 DEFAULT_CONFIG = Path("config.toml")
 DEFAULT_ACCOUNT = "default"
-
-Port = Annotated[int, Field(ge=1, le=65_535)]
-Count = Annotated[int, Field(ge=0, le=1_024)]
-Positive = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0)]
-Host = Annotated[str, Field(min_length=1, max_length=255)]
-# No double underscore and none at the end: it parts the names of an environment variable.
-Name = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]|_[a-z0-9-])*$", max_length=32)]
-
-
-class Section(BaseModel):
-    """A table of the file; frozen, and closed to unknown names."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False, validate_default=False
-    )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_number_by_accident(cls, value: object) -> object:
-        """Refuse ``true`` where Python would take it for 1; no setting is a yes or no."""
-        if isinstance(value, bool):
-            raise ValueError(f"found {str(value).lower()}; allowed: a number or a text")  # noqa: TRY004 - for pydantic
-        return value
-
-
-class HttpSettings(Section):
-    """Where the ingress listens."""
-
-    host: Host = Field("127.0.0.1", description="Address that the HTTP ingress binds to.")
-    port: Port = Field(7400, description="TCP port of the HTTP ingress.")
-    public_url: str = Field(
-        "",
-        pattern=r"^(https?://[^\s/@]+(/[^\s]*)?)?$",
-        description="URL by which others reach the ingress, as a proxy in front shows it; empty = http://host:port.",
-    )
-
-
-class IngressSettings(Section):
-    """How many ingress replicas run."""
-
-    min_replicas: Positive = Field(1, description="Replicas of the ingress that always run.")
-    max_replicas: Positive = Field(1, description="Replicas that load may raise it to; `--auto-scale` raises this.")
-    max_ongoing_requests: Positive = Field(
-        1_000, description="HTTP requests that one replica works on at once; more are refused with 503."
-    )
-
-
-class GatewaySettings(Section):
-    """The processes that hold the sockets."""
-
-    host: Host = Field("127.0.0.1", description="Address that the gateways bind to.")
-    port: Port = Field(7410, description="TCP port of the first gateway; the others take the ports after it.")
-    count: Count = Field(0, description="Gateways in the system; 0 = half the cores, at least 1.")
-    public_url: str = Field(
-        "",
-        pattern=r"^(wss?://[^\s/@]+(/[^\s]*)?)?$",
-        description="URL by which clients reach a gateway, where `{port}` stands for its port; empty = ws://host:port.",
-    )
-    ping_idle_s: Seconds = Field(20.0, description="Seconds of silence after which a socket is pinged.")
-    open_timeout_s: Seconds = Field(
-        10.0, description="Seconds within which a socket must open its session; after that it is closed."
-    )
-
-
-class RouterSettings(Section):
-    """The actors that own the conversations, one per shard."""
-
-    count: Count = Field(0, description="Routers, and so shards, in the system; 0 = half the cores, at least 1.")
-    # Ray inlines arguments under 100 KB in the call; larger ones go through its object store.
-    batch_bytes: Positive = Field(80_000, description="Bytes of encoded commands that one call to a router carries.")
-    queue_limit: Positive = Field(
-        20_000, description="Messages that one sender keeps waiting for one shard; more are refused as overloaded."
-    )
-    deadline_s: Seconds = Field(10.0, description="Seconds after which a command without answer is unavailable.")
-    cached_contacts: Positive = Field(50_000, description="Contacts that one router keeps in memory.")
-
-
-class DispatcherSettings(Section):
-    """Who gets the next conversation."""
-
-    offer_timeout_s: Seconds = Field(30.0, description="Seconds that an agent has to accept an offer.")
-    away_grace_s: Seconds = Field(
-        30.0, description="Seconds that an agent may be gone before the conversations are handed on."
-    )
-    tick_s: Seconds = Field(0.25, description="Seconds between two looks at offers, graces and snoozes that end.")
-    default_capacity: Positive = Field(
-        5, description="Conversations that an agent holds at once, where the user has no own capacity."
-    )
-
-
-class StoreSettings(Section):
-    """The Valkey that keeps everything."""
-
-    url: str = Field(
-        "",
-        pattern=r"^((redis|rediss|unix)://[^\s]+)?$",
-        description="URL of your own Valkey or Redis (redis://, rediss://, unix://); empty = the embedded one.",
-    )
-    password: SecretStr = Field(SecretStr(""), description="Secret. Password of your own store; empty = none.")
-    data_dir: Path = Field(
-        Path("data"), description="Folder of the embedded store and of secrets.toml, seen from where raydesk starts."
-    )
-    log_entries: Positive = Field(
-        10_000, description="Entries kept of each desk's event log; a desk that is further behind gets a snapshot."
-    )
-    appendfsync: Literal["always", "everysec"] = Field(
-        "always", description="When the embedded store calls fsync; `everysec` may lose a second at a power cut."
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _take_password_out_of_url(cls, given: object) -> object:
-        if not isinstance(given, Mapping) or not isinstance(url := given.get("url"), str):
-            return cast("object", given)
-        values = dict(cast("Mapping[str, object]", given))
-        bare, password = _split_password(url)
-        if password and values.get("password"):
-            raise ValueError("url and password both have a password; allowed: one of them")
-        return values | {"url": bare} | ({"password": password} if password else {})
-
-    @field_validator("data_dir")
-    @classmethod
-    def _absolute(cls, path: Path) -> Path:
-        """Fix the folder at the start: actors run elsewhere."""
-        return path.expanduser().absolute()
-
-    @property
-    def embedded(self) -> bool:
-        """Whether raydesk runs the store itself."""
-        return not self.url
-
-
-class LimitSettings(Section):
-    """What one client may ask for."""
-
-    text_bytes: Positive = Field(20_000, description="Bytes of UTF-8 in the text of one message.")
-    frame_bytes: Positive = Field(65_536, description="Bytes in one frame of a socket.")
-    body_bytes: Positive = Field(1_048_576, description="Bytes in the body of one HTTP request.")
-    bulk_lines: Positive = Field(1_000, description="Lines in one NDJSON body.")
-    socket_rate: Positive = Field(50, description="Frames a second that one socket may send for long.")
-    socket_burst: Positive = Field(200, description="Frames that one socket may send at once.")
-    key_rate: Positive = Field(1_000, description="Messages a second that one API key may send for long.")
-    key_burst: Positive = Field(5_000, description="Messages that one API key may send at once.")
-    sockets_per_address: Positive = Field(2_000, description="Open sockets of one IP address at one gateway.")
-    logins_per_minute: Positive = Field(20, description="Login attempts a minute, per IP address and per user.")
-
-
-class SecuritySettings(Section):
-    """Keys and lifetimes of tokens."""
-
-    secret_key: SecretStr = Field(
-        SecretStr(""),
-        description="Secret. Key that signs the tokens, at least 32 characters; empty = made once, in secrets.toml.",
-    )
-    token_lifetime_s: Seconds = Field(3_600, description="Seconds for which the token of `POST /v1/connect` opens.")
-    session_lifetime_s: Seconds = Field(43_200, description="Seconds for which an agent stays logged in.")
-    visitor_lifetime_s: Seconds = Field(2_592_000, description="Seconds for which a visitor's token is good.")
-
-
-class AccountSettings(Section):
-    """A tenant."""
-
-    vouch_secret: SecretStr = Field(
-        SecretStr(""),
-        description="Secret. Key of the HMAC by which the account's backend vouches for a user; empty = refused.",
-    )
-
-
-class InboxSettings(Section):
-    """One configured endpoint of a channel."""
-
-    account: str = Field(description="Account that the inbox belongs to.")
-    channel: Literal["web", "wechat", "api"] = Field(description="Kind of medium.")
-    skill: str = Field("", max_length=64, description="Skill that its conversations ask for; empty = any agent.")
-    app_id: str = Field("", description="WeChat: the AppID of the official account.")
-    token: SecretStr = Field(SecretStr(""), description="Secret. WeChat: the token that signs its requests.")
-    encoding_aes_key: SecretStr = Field(
-        SecretStr(""), description="Secret. WeChat: the 43 characters that encrypt its messages, for mode aes."
-    )
-    app_secret: SecretStr = Field(SecretStr(""), description="Secret. WeChat: the AppSecret, to send answers.")
-    mode: Literal["aes", "plain"] = Field(
-        "aes", description="WeChat: whether messages come encrypted; the other kind is refused."
-    )
-    api_base: str = Field(
-        "https://api.weixin.qq.com",
-        pattern=r"^https?://[^\s/@]+(/[^\s]*)?$",
-        description="WeChat: base URL of the vendor's API.",
-    )
-
-
-class RaySettings(Section):
-    """The Ray that everything runs on."""
-
-    address: str = Field("", description="Address of a running Ray to join; empty = start one on this machine.")
-    namespace: Name = Field("raydesk", description="Ray namespace of the actors; two systems need two.")
-    cpus: Count = Field(0, description="Logical CPUs given to a Ray started here; 0 = the cores of the machine.")
-
-
-class LogSettings(Section):
-    """What is told while running."""
-
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least grave log line written.")
-
+# Kubernetes tells a pod of every Service by such variables; those of a Service named raydesk-... are no settings.
+_SERVICE_LINK = re.compile(
+    r"RAYDESK_(?:(?!__)\w)*?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT|PORT_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)$"
+)
 
 class Settings(BaseSettings):
     """All settings of one system.
@@ -244,7 +60,7 @@ class Settings(BaseSettings):
     gateway: GatewaySettings = GatewaySettings()
     router: RouterSettings = RouterSettings()
     dispatcher: DispatcherSettings = DispatcherSettings()
-    store: StoreSettings = Field(default_factory=lambda: StoreSettings.model_validate({"data_dir": "data"}))
+    store: StoreSettings = Field(default_factory=StoreSettings)
     limits: LimitSettings = LimitSettings()
     security: SecuritySettings = SecuritySettings()
     accounts: dict[Name, AccountSettings] = Field(default_factory=dict[str, AccountSettings])
@@ -328,8 +144,11 @@ def _environment() -> tuple[dict[str, Any], list[str]]:
     for variable in sorted(os.environ):
         if not variable.upper().startswith(PREFIX) or variable.upper() == CONFIG_VARIABLE:
             continue
+        if "KUBERNETES_SERVICE_HOST" in os.environ and _SERVICE_LINK.match(variable):
+            continue
         section, *names = variable[len(PREFIX) :].lower().split("__")
-        if section not in Settings.model_fields or not names:
+        taken = _lookup(values, (section, *names)) == os.environ[variable]
+        if section not in Settings.model_fields or not names or not taken:
             known = ", ".join(Settings.model_fields)
             problems.append(
                 f"{variable}: unknown variable in the environment; allowed: {PREFIX}<SECTION>__<NAME>, or "
@@ -355,7 +174,7 @@ def _validated(sources: list[tuple[str, dict[str, Any]]], problems: list[str]) -
 
 def _completed(settings: Settings) -> Settings:
     """Put numbers in place of "as many as the cores allow", so that every process counts the same."""
-    cores = settings.ray.cpus or len(os.sched_getaffinity(0))
+    cores = settings.ray.cpus or _cores()
     half = max(1, cores // 2)
     changed: dict[str, Section] = {}
     if not settings.gateway.count:
@@ -363,6 +182,11 @@ def _completed(settings: Settings) -> Settings:
     if not settings.router.count:
         changed["router"] = settings.router.model_copy(update={"count": half})
     return settings.model_copy(update=changed)
+
+
+def _cores() -> int:
+    """Count the cores that this process may use; not every system can tell."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _finder(sources: list[tuple[str, dict[str, Any]]]) -> Callable[[tuple[str, ...]], str]:
@@ -439,33 +263,17 @@ def _exposed_secrets(path: Path, config: dict[str, Any]) -> list[str]:
         f"{'.'.join(name)}: a secret in {path}, which others may read; allowed: a file of mode 600 "
         f"(chmod 600 {path}), {SECRETS_FILE} of the data directory, or the environment"
         for name, value in _leaves(config)
-        if value and _is_secret(name)
+        if value and _is_secret(name, value)
     ]
 
 
-def _is_secret(path: tuple[str, ...]) -> bool:
-    """Tell whether a path names a secret, or a URL with a password in it is handled by the caller."""
-    secret_names = {
-        name
-        for section in (StoreSettings, SecuritySettings, AccountSettings, InboxSettings)
-        for name, field in section.model_fields.items()
-        if field.annotation is SecretStr
-    }
-    return path[-1] in secret_names
-
-
-def _split_password(url: str) -> tuple[str, str]:
-    """Return a store's URL without its password, and the password."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise ValueError("url is not a URL; allowed: redis://host:port/0, rediss://..., unix:///path") from None
-    if "password" in parse_qs(parts.query):
-        raise ValueError("url has a password among its parameters; allowed: store.password")
-    credentials, at, address = parts.netloc.rpartition("@")
-    user, _, password = credentials.partition(":")
-    kept = f"{user}@{address}" if at and user else address
-    return url.replace(parts.netloc, kept, 1) if at else url, unquote(password)
+def _is_secret(path: tuple[str, ...], value: object) -> bool:
+    """Tell whether a setting is a secret by its name, or has a password in its URL."""
+    if path == ("store", "url"):
+        return isinstance(value, str) and redacted(value) != value
+    sections = (StoreSettings, SecuritySettings, AccountSettings, InboxSettings)
+    fields = [section.model_fields.get(path[-1]) for section in sections]
+    return any(field is not None and field.annotation is SecretStr for field in fields)
 
 
 def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -60,6 +60,8 @@ def allowed_values(field: FieldInfo) -> str:
     if get_args(kind) and all(isinstance(choice, str) for choice in get_args(kind)):
         return "one of " + ", ".join(get_args(kind))
     words = _WORDS.get(kind, "a table" if isinstance(kind, type) and issubclass(kind, BaseModel) else "a text")
+    if field.examples:
+        return f"{words} such as " + ", ".join(map(str, field.examples))
     bounds = [text for rule in field.metadata if (text := _bound(rule))]
     return " ".join([words, *bounds])
 
@@ -90,9 +92,11 @@ def _lines(
     if detail["type"] == "extra_forbidden":
         return [_unknown(path, model, where)]
     field = _field(path, model)
+    if detail["type"] == "missing" and field:
+        return [f"{name}: found nothing; needed: {allowed_values(field)}"]
     if detail["type"] == "value_error":
         reason = str(detail.get("ctx", {}).get("error", detail["msg"]))
-        return [line if not path else f"{name}: {line}{where}" for line in reason.splitlines()]
+        return [f"{name}: {line.replace(';', where + ';', 1)}" if path else line for line in reason.splitlines()]
     if detail["loc"] and detail["loc"][-1] == "[key]":
         return [f"{name}: not a name{where}; allowed: lower-case letters, digits, - and _, at most 32, no __"]
     if field is None:
@@ -134,7 +138,7 @@ def _shown(value: Any, field: FieldInfo) -> str:
     is_section = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
     if field.annotation is SecretStr or is_section or isinstance(value, Mapping | list):
         return _kind_of(value)
-    text = redacted(repr(value))
+    text = str(value).lower() if isinstance(value, bool) else redacted(repr(value))
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
 
 

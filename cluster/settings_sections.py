@@ -1,0 +1,233 @@
+"""The tables of the config file: every setting with its default, its bounds and its unit.
+
+docs/settings.md tells the same to people; a test compares the two.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, cast
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Count = Annotated[int, Field(ge=0, le=1_024)]
+Positive = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+Host = Annotated[str, Field(min_length=1, max_length=255)]
+# No double underscore and none at the end: it parts the names of an environment variable.
+Name = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]|_[a-z0-9-])*$", max_length=32)]
+
+
+class Section(BaseModel):
+    """A table of the file; frozen, and closed to unknown names."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False, validate_default=True
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_number_by_accident(cls, value: object) -> object:
+        """Refuse ``true`` where Python would take it for 1; no setting is a yes or no."""
+        if isinstance(value, bool):
+            raise PydanticCustomError("bool_given", "true or false is no setting")
+        return value
+
+
+class HttpSettings(Section):
+    """Where the ingress listens."""
+
+    host: Host = Field("127.0.0.1", description="Address that the HTTP ingress binds to.")
+    port: Port = Field(7400, description="TCP port of the HTTP ingress.")
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s/@]+(/[^\s]*)?)?$",
+        examples=["https://desk.example.org"],
+        description="URL by which others reach the ingress, as a proxy in front shows it; empty = http://host:port.",
+    )
+
+
+class IngressSettings(Section):
+    """How many ingress replicas run."""
+
+    min_replicas: Positive = Field(1, description="Replicas of the ingress that always run.")
+    max_replicas: Positive = Field(1, description="Replicas that load may raise it to; `--auto-scale` raises this.")
+    max_ongoing_requests: Positive = Field(
+        1_000, description="HTTP requests that one replica works on at once; more are refused with 503."
+    )
+
+
+class GatewaySettings(Section):
+    """The processes that hold the sockets."""
+
+    host: Host = Field("127.0.0.1", description="Address that the gateways bind to.")
+    port: Port = Field(7410, description="TCP port of the first gateway; the others take the ports after it.")
+    count: Count = Field(0, description="Gateways in the system; 0 = half the cores, at least 1.")
+    public_url: str = Field(
+        "",
+        pattern=r"^(wss?://[^\s/@]+(/[^\s]*)?)?$",
+        examples=["wss://desk.example.org/socket/{port}"],
+        description="URL by which clients reach a gateway, where `{port}` stands for its port; empty = ws://host:port.",
+    )
+    ping_idle_s: Seconds = Field(20.0, description="Seconds of silence after which a socket is pinged.")
+    open_timeout_s: Seconds = Field(
+        10.0, description="Seconds within which a socket must open its session; after that it is closed."
+    )
+
+
+class RouterSettings(Section):
+    """The actors that own the conversations, one per shard."""
+
+    count: Count = Field(0, description="Routers, and so shards, in the system; 0 = half the cores, at least 1.")
+    # Ray inlines arguments under 100 KB in the call; larger ones go through its object store.
+    batch_bytes: Positive = Field(80_000, description="Bytes of encoded commands that one call to a router carries.")
+    queue_limit: Positive = Field(
+        20_000, description="Messages that one sender keeps waiting for one shard; more are refused as overloaded."
+    )
+    deadline_s: Seconds = Field(10.0, description="Seconds after which a command without answer is unavailable.")
+    cached_contacts: Positive = Field(50_000, description="Contacts that one router keeps in memory.")
+
+
+class DispatcherSettings(Section):
+    """Who gets the next conversation."""
+
+    offer_timeout_s: Seconds = Field(30.0, description="Seconds that an agent has to accept an offer.")
+    away_grace_s: Seconds = Field(
+        30.0, description="Seconds that an agent may be gone before the conversations are handed on."
+    )
+    tick_s: Seconds = Field(0.25, description="Seconds between two looks at offers, graces and snoozes that end.")
+    default_capacity: Positive = Field(
+        5, description="Conversations that an agent holds at once, where the user has no own capacity."
+    )
+
+
+class StoreSettings(Section):
+    """The Valkey that keeps everything."""
+
+    url: str = Field(
+        "",
+        pattern=r"^((redis|rediss|unix)://[^\s]+)?$",
+        examples=["redis://host:6379/0", "rediss://host:6379/0", "unix:///run/valkey.sock"],
+        description="URL of your own Valkey or Redis (redis://, rediss://, unix://); empty = the embedded one.",
+    )
+    password: SecretStr = Field(SecretStr(""), description="Secret. Password of your own store; empty = none.")
+    data_dir: Path = Field(
+        Path("data"), description="Folder of the embedded store and of secrets.toml, seen from where raydesk starts."
+    )
+    log_entries: Positive = Field(
+        10_000, description="Entries kept of each desk's event log; a desk that is further behind gets a snapshot."
+    )
+    appendfsync: Literal["always", "everysec"] = Field(
+        "always", description="When the embedded store calls fsync; `everysec` may lose a second at a power cut."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_password_out_of_url(cls, given: object) -> object:
+        if not isinstance(given, Mapping) or not isinstance(url := given.get("url"), str):
+            return cast("object", given)
+        values = dict(cast("Mapping[str, object]", given))
+        bare, password = split_password(url)
+        if password and values.get("password"):
+            raise ValueError("url and password both have a password; allowed: one of them")
+        return values | {"url": bare} | ({"password": password} if password else {})
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        """Fix the folder at the start: actors run elsewhere."""
+        return path.expanduser().absolute()
+
+    @property
+    def embedded(self) -> bool:
+        """Whether raydesk runs the store itself."""
+        return not self.url
+
+
+class LimitSettings(Section):
+    """What one client may ask for."""
+
+    text_bytes: Positive = Field(20_000, description="Bytes of UTF-8 in the text of one message.")
+    frame_bytes: Positive = Field(65_536, description="Bytes in one frame of a socket.")
+    body_bytes: Positive = Field(1_048_576, description="Bytes in the body of one HTTP request.")
+    bulk_lines: Positive = Field(1_000, description="Lines in one NDJSON body.")
+    socket_rate: Positive = Field(50, description="Frames a second that one socket may send for long.")
+    socket_burst: Positive = Field(200, description="Frames that one socket may send at once.")
+    key_rate: Positive = Field(1_000, description="Messages a second that one API key may send for long.")
+    key_burst: Positive = Field(5_000, description="Messages that one API key may send at once.")
+    sockets_per_address: Positive = Field(2_000, description="Open sockets of one IP address at one gateway.")
+    logins_per_minute: Positive = Field(20, description="Login attempts a minute, per IP address and per user.")
+
+
+class SecuritySettings(Section):
+    """Keys and lifetimes of tokens."""
+
+    secret_key: SecretStr = Field(
+        SecretStr(""),
+        description="Secret. Key that signs the tokens, at least 32 characters; empty = made once, in secrets.toml.",
+    )
+    token_lifetime_s: Seconds = Field(3_600, description="Seconds for which the token of `POST /v1/connect` opens.")
+    session_lifetime_s: Seconds = Field(43_200, description="Seconds for which an agent stays logged in.")
+    visitor_lifetime_s: Seconds = Field(2_592_000, description="Seconds for which a visitor's token is good.")
+
+
+class AccountSettings(Section):
+    """A tenant."""
+
+    vouch_secret: SecretStr = Field(
+        SecretStr(""),
+        description="Secret. Key of the HMAC by which the account's backend vouches for a user; empty = refused.",
+    )
+
+
+class InboxSettings(Section):
+    """One configured endpoint of a channel."""
+
+    account: str = Field(description="Account that the inbox belongs to.")
+    channel: Literal["web", "wechat", "api"] = Field(description="Kind of medium.")
+    skill: str = Field("", max_length=64, description="Skill that its conversations ask for; empty = any agent.")
+    app_id: str = Field("", description="WeChat: the AppID of the official account.")
+    token: SecretStr = Field(SecretStr(""), description="Secret. WeChat: the token that signs its requests.")
+    encoding_aes_key: SecretStr = Field(
+        SecretStr(""), description="Secret. WeChat: the 43 characters that encrypt its messages, for mode aes."
+    )
+    app_secret: SecretStr = Field(SecretStr(""), description="Secret. WeChat: the AppSecret, to send answers.")
+    mode: Literal["aes", "plain"] = Field(
+        "aes", description="WeChat: whether messages come encrypted; the other kind is refused."
+    )
+    api_base: str = Field(
+        "https://api.weixin.qq.com",
+        pattern=r"^https?://[^\s/@]+(/[^\s]*)?$",
+        examples=["https://api.weixin.qq.com"],
+        description="WeChat: base URL of the vendor's API.",
+    )
+
+
+class RaySettings(Section):
+    """The Ray that everything runs on."""
+
+    address: str = Field("", description="Address of a running Ray to join; empty = start one on this machine.")
+    namespace: Name = Field("raydesk", description="Ray namespace of the actors; two systems need two.")
+    cpus: Count = Field(0, description="Logical CPUs given to a Ray started here; 0 = the cores of the machine.")
+
+
+class LogSettings(Section):
+    """What is told while running."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least grave log line written.")
+
+
+def split_password(url: str) -> tuple[str, str]:
+    """Return a store's URL without its password, and the password."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError("url is not a URL; allowed: redis://host:port/0, rediss://..., unix:///path") from None
+    if "password" in parse_qs(parts.query):
+        raise ValueError("url has a password among its parameters; allowed: store.password")
+    credentials, at, address = parts.netloc.rpartition("@")
+    user, _, password = credentials.partition(":")
+    kept = f"{user}@{address}" if at and user else address
+    return url.replace(parts.netloc, kept, 1) if at else url, unquote(password)
