@@ -1,0 +1,1 @@
+"""The wire formats of vendors and the order in which answers leave: pure, with the clock and the dice handed in."""
