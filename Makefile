@@ -1,0 +1,55 @@
+# The recipes of raydesk. A fresh machine needs Python 3.11 or later, make and git; all else goes to .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench chaos lock clean
+
+help: ## Show the recipes
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+run: $(VENV)/run.stamp ## Install, and start everything with the demo account (ARGS="--auto-scale" and the like)
+	$(BIN)/raydesk up --demo $(ARGS)
+
+test: $(VENV)/test.stamp ## Install, and run all tests but the long ones (ARGS="-k name" and the like)
+	$(BIN)/python -m pytest -m "not chaos and not bench" $(ARGS)
+
+check: $(VENV)/test.stamp ## Lint, format, types, and the three storeys
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+bench: $(VENV)/test.stamp ## Measure speed and latency, and print the table
+	$(BIN)/python -m pytest -m bench -s --timeout=1800 tests/bench $(ARGS)
+
+chaos: $(VENV)/test.stamp ## Kill every kind of process under load, for minutes
+	$(BIN)/python -m pytest -m chaos -s --timeout=1800 tests/chaos $(ARGS)
+
+lock: $(VENV)/test.stamp ## Choose the newest allowed versions anew, into constraints.txt
+	$(PIP) install "uv>=0.9,<1"
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml -o constraints.txt
+
+clean: ## Remove what the recipes made; the data stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find models cluster deployments tests -type d -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "raydesk needs Python 3.11 or later; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# The stamps are younger than what they were made from, so a changed lock is installed by the next recipe.
+$(VENV)/run.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing raydesk into $(VENV) (a few minutes the first time) ..."
+	PIP_CONSTRAINT=constraints.txt $(PIP) install --editable .
+	@touch $@
+
+$(VENV)/test.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing raydesk and what its tests need into $(VENV) (a few minutes the first time) ..."
+	PIP_CONSTRAINT=constraints.txt $(PIP) install --editable '.[test]'
+	@touch $(VENV)/run.stamp $@
