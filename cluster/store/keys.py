@@ -65,6 +65,11 @@ def held(account: str) -> str:
     return f"{{{account}}}:held"
 
 
+def holds(account: str, agent: str) -> str:
+    """Set of the conversations on one agent's desk; the same facts as ``held``, as a desk's snapshot needs them."""
+    return f"{{{account}}}:holds:{agent}"
+
+
 def snoozed(account: str) -> str:
     """Sorted set of snoozed conversations by the Unix millisecond at which they come back."""
     return f"{{{account}}}:snoozed"
@@ -98,3 +103,8 @@ def users(account: str) -> str:
 def alive(kind: str, name: str) -> str:
     """String with a short life: what a running router, gateway or dispatcher tells about itself."""
     return f"{ALIVE_PREFIX}{kind}:{name}"
+
+
+def alive_names(kind: str) -> str:
+    """Set of the names under which routers, gateways or dispatchers were ever alive: the index of ``alive``."""
+    return f"{ALIVE_PREFIX}{kind}"

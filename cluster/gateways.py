@@ -1,0 +1,106 @@
+"""Which gateways live, and which of them a desk or visitor is sent to.
+
+Each gateway says every few seconds that it lives (`announce`); what it said expires by itself. A
+contact or agent goes to one gateway as long as the same ones live (rendezvous hashing,
+https://en.wikipedia.org/wiki/Rendezvous_hashing): when one dies only its own sockets move, and all
+processes agree without talking to each other.
+"""
+
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from typing import cast
+
+import msgspec
+from redis.asyncio import Redis
+
+from cluster.store import keys
+
+ALIVE_FOR_S = 5.0
+"""After this long without a word a gateway counts as dead; it announces itself several times in between."""
+CACHE_S = 1.0
+"""A dead gateway is handed out for at most this long more; a client that cannot reach it asks again."""
+
+
+class LiveGateway(msgspec.Struct, frozen=True, kw_only=True):
+    """What a gateway says of itself.
+
+    Args:
+        name: as in ``gateway-0``.
+        url: where its sockets are, without a path: ``ws://127.0.0.1:7410``.
+        at_ms: Unix time at which it said so, in milliseconds.
+        draining: it serves the sockets it has and wants no new ones.
+    """
+
+    name: str
+    url: str
+    at_ms: int
+    draining: bool = False
+
+
+_gateway = msgspec.json.Decoder(LiveGateway)
+
+
+async def announce(redis: Redis, name: str, report: bytes) -> None:
+    """Say that a gateway lives; call it several times within `ALIVE_FOR_S`.
+
+    Args:
+        redis: the store.
+        name: the gateway's.
+        report: JSON with at least the fields of `LiveGateway`.
+    """
+    async with redis.pipeline(transaction=False) as pipe:
+        pipe.set(keys.alive("gateway", name), report, px=int(ALIVE_FOR_S * 1000))
+        pipe.sadd(keys.alive_names("gateway"), name)
+        await pipe.execute()
+
+
+async def withdraw(redis: Redis, name: str) -> None:
+    """Say that a gateway is gone, at its orderly end."""
+    async with redis.pipeline(transaction=False) as pipe:
+        pipe.delete(keys.alive("gateway", name))
+        pipe.srem(keys.alive_names("gateway"), name)
+        await pipe.execute()
+
+
+def choose_gateway(gateways: Sequence[LiveGateway], key: str) -> LiveGateway | None:
+    """Return the gateway for a contact or agent, None when there is none.
+
+    Draining ones are chosen only when nothing else lives.
+    """
+    candidates = [gateway for gateway in gateways if not gateway.draining] or gateways
+    return max(candidates, key=lambda gateway: _weight(gateway.name, key), default=None)
+
+
+def _weight(name: str, key: str) -> bytes:
+    return blake2b(f"{name}\0{key}".encode(), digest_size=8).digest()
+
+
+class LiveGateways:
+    """The living gateways as the store tells, remembered for a second."""
+
+    def __init__(self, redis: Redis, *, monotonic: Callable[[], float]) -> None:
+        """Read through ``redis``; ``monotonic`` is a clock in seconds that never steps back."""
+        self._redis = redis
+        self._monotonic = monotonic
+        self._found: list[LiveGateway] = []
+        self._read_at = float("-inf")
+
+    async def __call__(self) -> list[LiveGateway]:
+        """List the living gateways.
+
+        Raises:
+            redis.exceptions.RedisError: the store does not answer and nothing fresh is remembered.
+        """
+        now = self._monotonic()
+        if now - self._read_at >= CACHE_S:
+            self._found = await self._read()
+            self._read_at = now
+        return self._found
+
+    async def _read(self) -> list[LiveGateway]:
+        names = sorted(cast("set[bytes]", await self._redis.smembers(keys.alive_names("gateway"))))  # type: ignore[misc]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.get(keys.alive("gateway", name.decode()))
+            reports = cast("list[bytes | None]", await pipe.execute())
+        return [_gateway.decode(report) for report in reports if report]
