@@ -69,12 +69,20 @@ class Say(Command, frozen=True, kw_only=True, array_like=True, tag=2, gc=False):
 
 
 class Offer(Command, frozen=True, kw_only=True, array_like=True, tag=3, gc=False):
-    """A dispatcher offers a waiting conversation to an agent; ``epoch`` is the dispatcher's."""
+    """A dispatcher offers a waiting conversation to an agent.
+
+    Args:
+        epoch: the dispatcher's.
+        expires_at_ms: Unix time at which an unanswered offer returns to the queue.
+        revision: the revision of the conversation that it was decided on; refused with *conflict* when the
+            conversation changed since, so that a late offer can neither fill a desk nor miss the skill. 0: any.
+    """
 
     conversation: str
     agent: str
     epoch: int
     expires_at_ms: int
+    revision: int = 0
 
 
 class Release(Command, frozen=True, kw_only=True, array_like=True, tag=4, gc=False):
@@ -257,11 +265,19 @@ class Refusal(Reply, frozen=True, kw_only=True, array_like=True, tag=4, gc=False
 
 
 class Exported(Reply, frozen=True, kw_only=True, array_like=True, tag=5, gc=False):
-    """The open conversation of a contact, for a link."""
+    """The open conversation of a contact, for a link.
+
+    Args:
+        record: the conversation, None when none is open.
+        messages: JSON of its newest messages (at most 1,024), oldest first; the router reads them from the store.
+        moved_to: where the contact went already.
+        length: how many messages the conversation has: the ``length`` of the ``Move``.
+    """
 
     record: ConversationRecord | None = None
     messages: tuple[str, ...] = ()
     moved_to: str = ""
+    length: int = 0
 
 
 AnyReply = Receipt | Done | Moved | Refusal | Exported

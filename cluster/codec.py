@@ -1,0 +1,47 @@
+"""How commands and answers travel between processes: one MessagePack array per batch."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from models.domain.commands import AnyCommand, AnyReply, Command, Reply
+from models.domain.conversation import Placement
+
+_encode = msgspec.msgpack.Encoder().encode
+_commands = msgspec.msgpack.Decoder(list[AnyCommand])
+_replies = msgspec.msgpack.Decoder(list[AnyReply])
+_placements = msgspec.msgpack.Decoder(list[Placement])
+
+
+def encode_commands(commands: Sequence[Command]) -> bytes:
+    """Write a batch of commands."""
+    return _encode(commands)
+
+
+def decode_commands(payload: bytes) -> list[AnyCommand]:
+    """Read a batch of commands.
+
+    Raises:
+        msgspec.DecodeError: the payload is no batch of this version.
+    """
+    return _commands.decode(payload)
+
+
+def encode_replies(replies: Sequence[Reply]) -> bytes:
+    """Write the answers of a batch, in the order of its commands."""
+    return _encode(replies)
+
+
+def decode_replies(payload: bytes) -> list[AnyReply]:
+    """Read the answers of a batch."""
+    return _replies.decode(payload)
+
+
+def encode_placements(placements: Sequence[Placement]) -> bytes:
+    """Write what a dispatcher must hear."""
+    return _encode(placements)
+
+
+def decode_placements(payload: bytes) -> list[Placement]:
+    """Read what a dispatcher must hear."""
+    return _placements.decode(payload)

@@ -1,0 +1,25 @@
+-- The fenced append: everything that one batch changes in one account, or nothing.
+-- KEYS[1] hash slot -> epoch of its owner
+-- ARGV[1] the caller's epoch
+-- ARGV[2] MessagePack array of the slots touched
+-- ARGV[3] MessagePack array of commands, each an array as for redis.call
+-- ARGV[4] MessagePack array of desk entries: {log key, cursor key, channel, JSON array of events}
+-- ARGV[5] how many entries a desk log keeps, about
+-- Returns 1, or 0 when a newer owner has taken one of the slots.
+local slots = cmsgpack.unpack(ARGV[2])
+local owners = redis.call('HMGET', KEYS[1], unpack(slots))
+for i = 1, #slots do
+  if owners[i] ~= ARGV[1] then return 0 end
+end
+local commands = cmsgpack.unpack(ARGV[3])
+for i = 1, #commands do
+  redis.call(unpack(commands[i]))
+end
+local entries = cmsgpack.unpack(ARGV[4])
+for i = 1, #entries do
+  local entry = entries[i]
+  local cursor = redis.call('INCR', entry[2])
+  redis.call('XADD', entry[1], 'MAXLEN', '~', ARGV[5], cursor .. '-0', 'e', entry[4])
+  redis.call('PUBLISH', entry[3], cursor .. ' ' .. entry[4])
+end
+return 1

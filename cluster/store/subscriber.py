@@ -1,0 +1,153 @@
+"""One subscribed connection to the store, for a gateway's live events.
+
+Promises: what the store publishes after ``subscribe`` returned reaches ``on_message``, in order, until
+the connection breaks. A break is never silent: the connection is made again, every channel is
+subscribed again, and then ``on_restored`` is called so that the caller fills the gap from the logs.
+
+It reads replies straight from the client library's connection, so every kind of URL works, and a
+message costs one dictionary look-up instead of the library's PubSub machinery.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+_log = logging.getLogger(__name__)
+#: Channels per SUBSCRIBE after a break: large enough to be quick, small enough not to stall the store.
+_CHUNK = 500
+_RETRY_S = 0.05
+#: A connection on which not even a pong came for this long is dead, though nobody told us.
+_SILENCE_S = 15.0
+_PING_S = 5.0
+
+
+class Subscriber:
+    """A subscribed connection that mends itself.
+
+    Args:
+        redis: a client of the store that speaks RESP2; its pool makes the connection.
+        on_message: called with (channel, payload) for each message, in order; must not block or raise.
+        on_restored: called after a break, when every channel is subscribed again.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        on_message: Callable[[bytes, bytes], None],
+        on_restored: Callable[[], None],
+    ) -> None:
+        self._redis = redis
+        self._on_message = on_message
+        self._on_restored = on_restored
+        self._wanted: dict[bytes, asyncio.Future[None]] = {}
+        self._connection: Any = None
+        self._connected = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._heard_at = 0.0
+
+    async def start(self) -> None:
+        """Begin to connect; returns at once, ``subscribe`` waits as long as it takes."""
+        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._watch())]
+
+    async def aclose(self) -> None:
+        """Drop the connection; closing twice is safe."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._drop()
+
+    async def subscribe(self, channel: str) -> None:
+        """Wait until the store confirmed that it sends us ``channel``."""
+        name = channel.encode()
+        confirmed = self._wanted.get(name)
+        if confirmed is None:
+            confirmed = self._wanted[name] = asyncio.get_running_loop().create_future()
+            await self._send("SUBSCRIBE", name)
+        await asyncio.shield(confirmed)
+
+    async def unsubscribe(self, channel: str) -> None:
+        """Stop getting ``channel``; messages under way may still arrive."""
+        confirmed = self._wanted.pop(channel.encode(), None)
+        if confirmed is not None:
+            confirmed.cancel()
+            await self._send("UNSUBSCRIBE", channel.encode())
+
+    async def _send(self, *command: bytes | str) -> None:
+        """Send a command if connected; if not, connecting again says all that is wanted."""
+        if self._connected.is_set():
+            try:
+                await self._connection.send_command(*command)
+            except (RedisError, OSError):
+                await self._drop()
+
+    async def _run(self) -> None:
+        first = True
+        while True:
+            try:
+                await self._connect(again=not first)
+                first = False
+                await self._read()
+            except (RedisError, OSError) as error:
+                _log.warning("subscription to the store broke: %s", error)
+                await self._drop()
+                await asyncio.sleep(_RETRY_S)
+
+    async def _connect(self, *, again: bool) -> None:
+        connection = self._redis.connection_pool.make_connection()
+        await connection.connect()
+        self._connection = connection
+        self._heard_at = asyncio.get_running_loop().time()
+        # what is asked for while we say what is wanted goes out by itself, in `subscribe`
+        self._connected.set()
+        channels = list(self._wanted)
+        for start in range(0, len(channels), _CHUNK):
+            chunk: Sequence[bytes] = channels[start : start + _CHUNK]
+            await connection.send_command("SUBSCRIBE", *chunk)
+            for _ in chunk:
+                self._take(await connection.read_response(timeout=_SILENCE_S))
+        if again:
+            _log.warning("subscription to the store restored, %d channels", len(channels))
+            self._on_restored()
+
+    async def _read(self) -> None:
+        read = self._connection.read_response
+        take = self._take
+        loop = asyncio.get_running_loop()
+        while True:
+            take(await read(timeout=math.inf))
+            self._heard_at = loop.time()
+
+    def _take(self, reply: Any) -> None:
+        if not isinstance(reply, list):
+            return
+        kind, channel = reply[0], reply[1]
+        if kind == b"message":
+            self._on_message(channel, reply[2])
+        elif kind == b"subscribe":
+            confirmed = self._wanted.get(channel)
+            if confirmed is not None and not confirmed.done():
+                confirmed.set_result(None)
+
+    async def _watch(self) -> None:
+        """Notice a connection that died without a word."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_PING_S)
+            if self._connected.is_set():
+                if loop.time() - self._heard_at > _SILENCE_S:
+                    await self._drop()
+                else:
+                    await self._send("PING")
+
+    async def _drop(self) -> None:
+        self._connected.clear()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)

@@ -1,0 +1,244 @@
+"""What an agent can cause: an answer, a note, and every change of who holds a conversation."""
+
+from typing import Protocol
+
+import msgspec
+
+from models.domain.commands import (
+    Accept,
+    Decline,
+    Delivered,
+    Done,
+    Receipt,
+    Refusal,
+    Resolve,
+    Role,
+    Say,
+    Snooze,
+    Transfer,
+    Typing,
+)
+from models.domain.conversation import HELD_STATES, OPEN_STATES, Thread
+from models.domain.errors import BadRequest, Conflict, Forbidden, NotFound
+from models.domain.message import Message
+from models.domain.outgoing import Outgoing
+from models.timeline.cache import Contact, Conversation
+from models.timeline.turn import Turn, message_event, record_event, refuse
+
+_encode = msgspec.json.Encoder().encode
+#: Channels whose contacts read on our own sockets or poll the API; all others are sent by an outbox.
+OWN_CHANNELS = frozenset(("web", "api"))
+
+
+class ByAgent(Protocol):
+    """A command that an agent gave about one conversation."""
+
+    @property
+    def account(self) -> str: ...
+    @property
+    def conversation(self) -> str: ...
+    @property
+    def by(self) -> str: ...
+    @property
+    def role(self) -> Role | None: ...
+
+
+Held = tuple[Contact, Conversation]
+
+
+def _checked(turn: Turn, command: ByAgent, found: Held | None, *, states: frozenset[str]) -> Refusal | None:
+    """Refuse what is foreign, closed, or another agent's; supervisors and admins may touch every open one."""
+    if found is None:
+        return refuse(NotFound, "no such conversation")
+    record = found[1].record
+    if record.state not in OPEN_STATES:
+        return refuse(Conflict, f"this conversation is {record.state}")
+    if command.role == "agent" and record.agent != command.by:
+        return refuse(Forbidden, "this conversation is not yours")
+    if record.state not in states:
+        return refuse(Conflict, f"this conversation is {record.state}")
+    return None
+
+
+def say(turn: Turn, command: Say, found: Held | None) -> Receipt | Refusal:
+    """Append an agent's answer or note, and send an answer on its way; taken once by the desk's client id."""
+    source = (f"desk:{command.by}", command.client_id)
+    if found is not None:
+        hit = found[1].seen.get(source)
+        if hit is not None:
+            return Receipt(conversation=found[1].record.id, seq=hit[0], at_ms=hit[1], duplicate=True)
+    refusal = _checked(turn, command, found, states=OPEN_STATES)
+    if refusal is not None or found is None:
+        return refusal or refuse(NotFound, "no such conversation")
+    contact, conversation = found
+    thread = conversation.thread_on(command.channel)
+    if thread is None:
+        return refuse(BadRequest, f"this conversation has no thread on channel {command.channel[:64]!r}")
+    if conversation.record.state == "offered" and conversation.record.agent == command.by:
+        _take(turn, contact, conversation)
+    seq = conversation.seq + 1
+    message = Message(
+        id=f"{conversation.record.id}-{seq}",
+        conversation=conversation.record.id,
+        seq=seq,
+        author="agent",
+        author_id=command.by,
+        text=command.text,
+        channel=thread.channel,
+        inbox=source[0],
+        source_id=command.client_id,
+        at_ms=turn.now_ms,
+        received_at_ms=command.received_at_ms,
+        internal=command.internal,
+        reply_to=command.reply_to,
+    )
+    data = turn.append(contact, conversation, message)
+    if not command.internal:
+        _send(turn, contact, message, data, thread)
+    return turn.receipt(conversation)
+
+
+def _send(turn: Turn, contact: Contact, message: Message, data: bytes, thread: Thread) -> None:
+    """Show an answer on the contact's open sockets, and hand it to the outbox of a vendor's channel."""
+    changes = turn.changes[contact.account]
+    changes.tell_visitors(contact.id, message_event(data))
+    if thread.channel not in OWN_CHANNELS:
+        changes.outgoing.append(
+            Outgoing(
+                account=contact.account,
+                conversation=message.conversation,
+                message=message.id,
+                channel=thread.channel,
+                inbox=thread.inbox,
+                external_id=thread.external_id,
+                text=message.text,
+                at_ms=turn.now_ms,
+            )
+        )
+
+
+def _take(turn: Turn, contact: Contact, conversation: Conversation) -> None:
+    record = turn.replace(contact, conversation, state="assigned", offer_expires_ms=0, excluded=())
+    if contact.record.last_agent != record.agent:
+        turn.replace_contact(contact, last_agent=record.agent)
+    turn.changes[contact.account].tell_desk(record.agent, record_event("changed", "accepted", record))
+
+
+def accept(turn: Turn, command: Accept, found: Held | None) -> Done | Refusal:
+    """Take an offered conversation; taking it twice is once."""
+    refusal = _checked(turn, command, found, states=HELD_STATES)
+    if refusal is not None or found is None:
+        return refusal or refuse(NotFound, "no such conversation")
+    contact, conversation = found
+    if conversation.record.agent != command.by:
+        return refuse(Forbidden, "this conversation was not offered to you")
+    if conversation.record.state == "offered":
+        _take(turn, contact, conversation)
+    return Done(conversation=conversation.record.id)
+
+
+def decline(turn: Turn, command: Decline, found: Held | None) -> Done | Refusal:
+    """Give a conversation back to the waiting line, in its old place, for somebody else."""
+    refusal = _checked(turn, command, found, states=HELD_STATES)
+    if refusal is not None or found is None:
+        return refusal or refuse(NotFound, "no such conversation")
+    contact, conversation = found
+    record = conversation.record
+    turn.leave_desk(
+        contact, conversation, "declined", state="waiting", preferred="", excluded=_with(record.excluded, record.agent)
+    )
+    return Done(conversation=record.id)
+
+
+def transfer(turn: Turn, command: Transfer, found: Held | None) -> Done | Refusal:
+    """Hand a conversation to a colleague or a skill group, through the waiting line, so capacity holds."""
+    refusal = _checked(turn, command, found, states=OPEN_STATES)
+    if refusal is not None or found is None:
+        return refusal or refuse(NotFound, "no such conversation")
+    if bool(command.to_agent) == bool(command.to_skill):
+        return refuse(BadRequest, "transfer needs either to_agent or to_skill")
+    contact, conversation = found
+    record = conversation.record
+    if command.to_agent and command.to_agent == record.agent:
+        return refuse(Conflict, "this agent holds the conversation already")
+    excluded = tuple(agent for agent in _with(record.excluded, record.agent) if agent != command.to_agent)
+    skill = command.to_skill or record.skill
+    if record.state in HELD_STATES:
+        turn.leave_desk(
+            contact,
+            conversation,
+            "transferred",
+            state="waiting",
+            preferred=command.to_agent,
+            skill=skill,
+            excluded=excluded,
+        )
+    else:
+        turn.replace(
+            contact, conversation, state="waiting", preferred=command.to_agent, skill=skill, snoozed_until_ms=0
+        )
+    return Done(conversation=record.id)
+
+
+def _with(excluded: tuple[str, ...], agent: str) -> tuple[str, ...]:
+    return excluded if not agent or agent in excluded else (*excluded, agent)
+
+
+def resolve(turn: Turn, command: Resolve, found: Held | None) -> Done | Refusal:
+    """Close a case and tell both sides; closing it twice is once."""
+    if found is not None and found[1].record.state == "resolved":
+        return Done(conversation=found[1].record.id)
+    refusal = _checked(turn, command, found, states=OPEN_STATES)
+    if refusal is not None or found is None:
+        return refusal or refuse(NotFound, "no such conversation")
+    contact, conversation = found
+    before = conversation.record
+    turn.append_system(contact, conversation, "conversation.resolved")
+    turn.close(contact, conversation, state="resolved", snoozed_until_ms=0)
+    if before.state in HELD_STATES:
+        event = record_event("removed", "resolved", conversation.record)
+        turn.changes[contact.account].tell_desk(before.agent, event)
+    return Done(conversation=before.id)
+
+
+def snooze(turn: Turn, command: Snooze, found: Held | None) -> Done | Refusal:
+    """Lay a conversation aside; it comes back to the same agent if possible."""
+    refusal = _checked(turn, command, found, states=HELD_STATES)
+    if refusal is not None or found is None:
+        return refusal or refuse(NotFound, "no such conversation")
+    if command.until_ms <= turn.now_ms:
+        return refuse(BadRequest, "until_ms must lie in the future")
+    contact, conversation = found
+    turn.leave_desk(
+        contact,
+        conversation,
+        "snoozed",
+        state="snoozed",
+        snoozed_until_ms=command.until_ms,
+        preferred=conversation.record.agent,
+    )
+    return Done(conversation=conversation.record.id)
+
+
+def agent_typing(turn: Turn, command: Typing, found: Held | None) -> Done | Refusal:
+    """Show the contact that the agent types; nothing is stored."""
+    refusal = _checked(turn, command, found, states=HELD_STATES)
+    if refusal is not None or found is None:
+        return refusal or refuse(NotFound, "no such conversation")
+    contact, conversation = found
+    event = b'{"type":"typing","conversation":"%b","author":"agent"}' % conversation.record.id.encode()
+    turn.changes_of(contact.account, contact.slot).tell_visitors(contact.id, event)
+    return Done(conversation=conversation.record.id)
+
+
+def delivered(turn: Turn, command: Delivered, found: Held | None) -> Done | Refusal:
+    """Tell the desk what became of an answer that went out through a vendor."""
+    if found is None:
+        return refuse(NotFound, "no such conversation")
+    contact, conversation = found
+    if conversation.record.state in HELD_STATES:
+        event = _encode(
+            {"type": "delivery", "message": command.message, "state": command.state, "detail": command.detail}
+        )
+        turn.changes_of(contact.account, contact.slot).tell_desk(conversation.record.agent, event)
+    return Done(conversation=conversation.record.id)

@@ -1,0 +1,224 @@
+"""The core of a router: the conversations of one shard, and every change of them as one plain call.
+
+``apply`` takes a batch of commands in order and returns the answers, what must be written, and the
+placements a dispatcher must hear of. Nothing counts before the store took it: after a failed append
+the caller calls ``forget`` and the touched conversations are read again.
+
+The flow of a batch::
+
+    commands ── missing() ── (the shell reads the store) ── learn() ── apply() ── (append) ── answers
+                                                                                    └─ failed: forget()
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from models.domain.commands import (
+    Accept,
+    Adopt,
+    AnyCommand,
+    AnyReply,
+    Decline,
+    Delivered,
+    Export,
+    Fence,
+    Move,
+    Offer,
+    Receive,
+    Release,
+    Resolve,
+    Say,
+    Snooze,
+    Transfer,
+    Typing,
+)
+from models.domain.conversation import Placement
+from models.domain.errors import BadRequest, InvalidId
+from models.domain.ids import slot_of_contact, slot_of_conversation
+from models.timeline import agent_side, contact_side, dispatcher_side
+from models.timeline.cache import Contact, Conversation, LoadedContact
+from models.timeline.changes import Changes
+from models.timeline.turn import Turn, refuse
+
+_BY_CONTACT = {
+    Receive: contact_side.receive,
+    Export: contact_side.export,
+    Adopt: contact_side.adopt,
+    Move: contact_side.move,
+}
+_BY_CONVERSATION = {
+    Say: agent_side.say,
+    Accept: agent_side.accept,
+    Decline: agent_side.decline,
+    Transfer: agent_side.transfer,
+    Resolve: agent_side.resolve,
+    Snooze: agent_side.snooze,
+    Typing: agent_side.agent_typing,
+    Delivered: agent_side.delivered,
+    Offer: dispatcher_side.offer,
+    Release: dispatcher_side.release,
+}
+
+
+class Missing(NamedTuple):
+    """What must be read before a batch can be applied: (account, contact) and (account, conversation) pairs."""
+
+    contacts: set[tuple[str, str]]
+    conversations: set[tuple[str, str]]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a batch came to.
+
+    Args:
+        replies: one per command, in order.
+        changes: account -> what must be written, atomically per account.
+        placements: what dispatchers must hear once it is written.
+    """
+
+    replies: list[AnyReply]
+    changes: dict[str, Changes]
+    placements: list[Placement]
+
+
+def slot_of(command: AnyCommand) -> int:
+    """Return the slot that owns what a command is about.
+
+    Raises:
+        InvalidId: the contact or conversation it names is not an id.
+    """
+    if isinstance(command, (Receive, Export, Adopt, Move)):
+        return slot_of_contact(command.contact)
+    if isinstance(command, Fence):
+        return command.slot
+    return slot_of_conversation(command.conversation)
+
+
+class Shard:
+    """One shard's conversations in memory.
+
+    Args:
+        entropy: gives that many random bytes from the operating system.
+        cached_contacts: how many contacts are kept in memory; the longest untouched are dropped first.
+    """
+
+    def __init__(self, *, entropy: Callable[[int], bytes], cached_contacts: int = 50_000) -> None:
+        self._entropy = entropy
+        self._cached_contacts = cached_contacts
+        self._contacts: dict[str, Contact] = {}
+        #: conversation -> its contact, for the conversations in memory.
+        self._homes: dict[str, Contact] = {}
+        self.dispatcher_epochs: dict[str, int] = {}
+
+    @property
+    def contacts(self) -> int:
+        """How many contacts are in memory."""
+        return len(self._contacts)
+
+    def missing(self, commands: Iterable[AnyCommand]) -> Missing:
+        """Tell what of ``commands`` is not in memory."""
+        contacts: set[tuple[str, str]] = set()
+        conversations: set[tuple[str, str]] = set()
+        known = self._contacts
+        for command in commands:
+            if type(command) is Receive:
+                if command.contact not in known:
+                    contacts.add((command.account, command.contact))
+                elif command.conversation and command.conversation not in self._homes:
+                    conversations.add((command.account, command.conversation))
+            elif isinstance(command, (Export, Adopt, Move)):
+                if command.contact not in known:
+                    contacts.add((command.account, command.contact))
+            elif isinstance(command, Typing) and command.contact:
+                if command.contact not in known:
+                    contacts.add((command.account, command.contact))
+            elif not isinstance(command, Fence) and command.conversation not in self._homes:
+                conversations.add((command.account, command.conversation))
+        return Missing(contacts, conversations)
+
+    def learn(self, found: Iterable[LoadedContact]) -> None:
+        """Take contacts as the store holds them, in place of what memory knew of them."""
+        for each in found:
+            self._drop(each.id)
+            contact = self._contacts[each.id] = Contact.loaded(each, slot_of_contact(each.id))
+            for conversation in contact.conversations:
+                self._homes[conversation] = contact
+
+    def apply(self, commands: Sequence[AnyCommand], now_ms: int) -> Outcome:
+        """Decide a batch, in order; everything in ``missing`` must have been learnt before.
+
+        Args:
+            commands: what to do, of any accounts of this shard.
+            now_ms: Unix time, in milliseconds.
+        """
+        turn = Turn(now_ms, self._entropy, self._contacts, self.dispatcher_epochs)
+        replies: list[AnyReply] = []
+        answer = replies.append
+        receive = contact_side.receive
+        for command in commands:
+            if type(command) is Receive:
+                answer(receive(turn, command))
+            else:
+                answer(self._decide(turn, command))
+        self._settle(commands, turn, now_ms)
+        return Outcome(replies, turn.changes, list(turn.placed.values()))
+
+    def _decide(self, turn: Turn, command: AnyCommand) -> AnyReply:
+        if isinstance(command, Fence):
+            return dispatcher_side.fence(turn, command)
+        if isinstance(command, Typing) and command.contact:
+            return contact_side.visitor_typing(turn, command)
+        by_contact = _BY_CONTACT.get(type(command))
+        if by_contact is not None:
+            return by_contact(turn, command)  # type: ignore[arg-type]
+        by_conversation = _BY_CONVERSATION.get(type(command))
+        if by_conversation is None:
+            return refuse(BadRequest, f"a router does not know {type(command).__name__}")
+        return by_conversation(turn, command, self._find(command.account, command.conversation))  # type: ignore
+
+    def _find(self, account: str, conversation: str) -> tuple[Contact, Conversation] | None:
+        """Return a conversation and its contact, if it is this account's."""
+        contact = self._homes.get(conversation)
+        if contact is None or contact.account != account:
+            return None
+        found = contact.conversations.get(conversation)
+        return None if found is None else (contact, found)
+
+    def _settle(self, commands: Sequence[AnyCommand], turn: Turn, now_ms: int) -> None:
+        """Bring the index of homes up to date and keep memory within its bound."""
+        for changes in turn.changes.values():
+            for contact_id, conversation in changes.opened:
+                self._homes[conversation] = self._contacts[contact_id]
+        for conversation in turn.dropped:
+            self._homes.pop(conversation, None)
+        for command in commands:
+            if type(command) is Receive:
+                self._contacts[command.contact].touched_ms = now_ms
+        if len(self._contacts) > self._cached_contacts:
+            self._evict()
+
+    def _evict(self) -> None:
+        """Drop the tenth of memory that was touched longest ago, at once, so that it happens rarely."""
+        by_age = sorted(self._contacts.values(), key=lambda contact: contact.touched_ms)
+        for contact in by_age[: max(1, self._cached_contacts // 10)]:
+            self._drop(contact.id)
+
+    def forget(self, commands: Iterable[AnyCommand]) -> None:
+        """Drop what a batch touched: its append failed, or nobody knows whether it happened."""
+        for command in commands:
+            contact_id = getattr(command, "contact", "")
+            if not contact_id:
+                home = self._homes.get(getattr(command, "conversation", ""))
+                contact_id = home.id if home else ""
+            self._drop(contact_id)
+
+    def _drop(self, contact_id: str) -> None:
+        contact = self._contacts.pop(contact_id, None)
+        if contact is not None:
+            for conversation in [key for key in contact.conversations if self._homes.get(key) is contact]:
+                del self._homes[conversation]
+
+
+__all__ = ["InvalidId", "Missing", "Outcome", "Shard", "slot_of"]

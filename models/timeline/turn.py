@@ -1,0 +1,194 @@
+"""One batch in the making: the clock, the changes so far, and the few acts that every command is made of."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from models.domain.commands import Receipt, Refusal
+from models.domain.conversation import (
+    HELD_STATES,
+    ContactRecord,
+    ConversationRecord,
+    Placement,
+    Thread,
+    placement_of,
+)
+from models.domain.errors import RaydeskError
+from models.domain.ids import conversation_id
+from models.domain.message import Message
+from models.timeline.cache import Contact, Conversation
+from models.timeline.changes import Changes
+
+_encode = msgspec.json.Encoder().encode
+
+
+def refuse(error: type[RaydeskError], detail: str) -> Refusal:
+    """Answer that it did not happen, and why."""
+    return Refusal(name=error.name, detail=detail)
+
+
+def message_event(data: bytes) -> bytes:
+    """Wrap a message's JSON as the event that a desk or visitor gets."""
+    return b'{"type":"message","message":' + data + b"}"
+
+
+def record_event(kind: str, change: str, record: ConversationRecord) -> bytes:
+    """Tell that a held conversation ``changed``, or was ``removed`` from a desk, and through what."""
+    return b'{"type":"%b","change":"%b","conversation":%b}' % (kind.encode(), change.encode(), _encode(record))
+
+
+def offered_event(conversation: Conversation) -> bytes:
+    """Tell that a conversation came to a desk, with its context already loaded."""
+    return b'{"type":"offered","conversation":%b,"messages":[%b]}' % (
+        _encode(conversation.record),
+        b",".join(conversation.context()),
+    )
+
+
+class Turn:
+    """The context of one batch.
+
+    Args:
+        now_ms: Unix time of the batch, in milliseconds.
+        entropy: gives that many random bytes from the operating system.
+        contacts: the shard's cache.
+        dispatcher_epochs: account -> the newest dispatcher's epoch.
+    """
+
+    __slots__ = ("changes", "contacts", "dispatcher_epochs", "dropped", "entropy", "now_ms", "placed")
+
+    def __init__(
+        self,
+        now_ms: int,
+        entropy: Callable[[int], bytes],
+        contacts: dict[str, Contact],
+        dispatcher_epochs: dict[str, int],
+    ) -> None:
+        self.now_ms = now_ms
+        self.entropy = entropy
+        self.contacts = contacts
+        self.dispatcher_epochs = dispatcher_epochs
+        self.changes: dict[str, Changes] = {}
+        self.placed: dict[str, Placement] = {}
+        #: conversations that left the cache because their contact has newer ones.
+        self.dropped: list[str] = []
+
+    def changes_of(self, account: str, slot: int) -> Changes:
+        """Return the account's changes, and have ``slot`` fenced."""
+        changes = self.changes.get(account)
+        if changes is None:
+            changes = self.changes[account] = Changes()
+        changes.slots.add(slot)
+        return changes
+
+    def append(self, contact: Contact, conversation: Conversation, message: Message) -> bytes:
+        """Add a message that carries the conversation's next number; returns its JSON."""
+        data = _encode(message)
+        conversation.seq = message.seq
+        conversation.recent.appendleft(data)
+        if message.source_id:
+            conversation.remember((message.inbox, message.source_id), message.seq, message.at_ms)
+        changes = self.changes_of(contact.account, contact.slot)
+        record = conversation.record
+        new = changes.messages.get(record.id)
+        if new is None:
+            changes.messages[record.id] = [data]
+        else:
+            new.append(data)
+        if record.state in HELD_STATES:
+            changes.tell_desk(record.agent, message_event(data))
+        return data
+
+    def append_system(self, contact: Contact, conversation: Conversation, text: str) -> None:
+        """Add a line that nobody said, such as ``conversation.resolved``, and show it to the contact."""
+        seq = conversation.seq + 1
+        record = conversation.record
+        data = self.append(
+            contact,
+            conversation,
+            Message(
+                id=f"{record.id}-{seq}",
+                conversation=record.id,
+                seq=seq,
+                author="system",
+                text=text,
+                at_ms=self.now_ms,
+            ),
+        )
+        self.changes_of(contact.account, contact.slot).tell_visitors(contact.id, message_event(data))
+
+    def replace(self, contact: Contact, conversation: Conversation, **fields: Any) -> ConversationRecord:
+        """Change a conversation's record, keep the indexes in step, and let the dispatcher know.
+
+        The indexes (waiting, held, snoozed) follow from the state alone, so they cannot disagree with it.
+        """
+        before = conversation.record
+        record = msgspec.structs.replace(before, revision=before.revision + 1, **fields)
+        conversation.record = record
+        changes = self.changes_of(contact.account, contact.slot)
+        changes.conversations[record.id] = record
+        changes.waiting[record.id] = record.waiting_since_ms if record.state == "waiting" else None
+        self._hold(changes, before, record)
+        if "snoozed" in (before.state, record.state):
+            changes.snoozed[record.id] = record.snoozed_until_ms if record.state == "snoozed" else None
+        self.placed[record.id] = placement_of(contact.account, record)
+        return record
+
+    def _hold(self, changes: Changes, before: ConversationRecord, after: ConversationRecord) -> None:
+        """Note whose desk it left and whose it came to, over all that happens to it in this batch."""
+        left = before.agent if before.state in HELD_STATES else ""
+        came = after.agent if after.state in HELD_STATES else ""
+        earlier = changes.held.get(after.id)
+        if earlier is not None:
+            left = earlier[0]
+        elif left == came:
+            return
+        changes.held[after.id] = (left, came)
+
+    def replace_contact(self, contact: Contact, **fields: Any) -> ContactRecord:
+        """Change a contact's record."""
+        contact.record = msgspec.structs.replace(contact.record, **fields)
+        self.changes_of(contact.account, contact.slot).contacts[contact.id] = contact.record
+        return contact.record
+
+    def open(self, contact: Contact, *, skill: str, preferred: str, threads: tuple[Thread, ...]) -> Conversation:
+        """Open a conversation for a contact that has none, and put it in the waiting line."""
+        record = ConversationRecord(
+            id=conversation_id(self.now_ms, contact.slot, self.entropy(10)),
+            contact=contact.id,
+            state="waiting",
+            opened_at_ms=self.now_ms,
+            waiting_since_ms=self.now_ms,
+            skill=skill,
+            preferred=preferred,
+            threads=threads,
+        )
+        conversation = Conversation(record)
+        contact.open = contact.conversations[record.id] = conversation
+        self.changes_of(contact.account, contact.slot).opened.append((contact.id, record.id))
+        self.replace(contact, conversation)
+        identities = contact.record.identities
+        added = tuple(thread for thread in threads if thread not in identities)
+        self.replace_contact(contact, open=record.id, identities=identities + added)
+        return conversation
+
+    def close(self, contact: Contact, conversation: Conversation, **fields: Any) -> None:
+        """End an open conversation (``state`` is among ``fields``) and make it the contact's last one."""
+        self.replace(contact, conversation, agent="", offer_expires_ms=0, **fields)
+        if contact.open is conversation:
+            contact.open, contact.last = None, conversation
+            self.dropped += [each for each in contact.conversations if each != conversation.record.id]
+            contact.conversations = {conversation.record.id: conversation}
+            self.replace_contact(contact, open="", last=conversation.record.id)
+
+    def leave_desk(self, contact: Contact, conversation: Conversation, change: str, **fields: Any) -> None:
+        """Take a held conversation from its agent's desk and tell the desk through what."""
+        agent = conversation.record.agent
+        record = self.replace(contact, conversation, agent="", offer_expires_ms=0, **fields)
+        changes = self.changes_of(contact.account, contact.slot)
+        changes.tell_desk(agent, record_event("removed", change, record))
+
+    def receipt(self, conversation: Conversation) -> Receipt:
+        """Confirm the message that was appended last."""
+        return Receipt(conversation=conversation.record.id, seq=conversation.seq, at_ms=self.now_ms)
