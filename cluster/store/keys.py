@@ -5,6 +5,7 @@ touches (docs/adr/0002-account-hash-tag.md).
 """
 
 EPOCH = "raydesk:epoch"
+OUTBOX_EPOCH = "raydesk:outbox-epoch"
 ACCOUNTS = "raydesk:accounts"
 API_KEYS = "raydesk:api-keys"
 ALIVE_PREFIX = "raydesk:alive:"
@@ -93,6 +94,16 @@ def presence(account: str) -> str:
 def outbox(account: str) -> str:
     """Stream of answers that a channel must send; field ``m`` holds the JSON of one ``Outgoing``."""
     return f"{{{account}}}:outbox"
+
+
+def outbox_progress(account: str) -> str:
+    """Hash message -> JSON of how far an answer has got that was not sent at the first attempt, or in one part."""
+    return f"{{{account}}}:outbox-progress"
+
+
+def outbox_reports(account: str) -> str:
+    """Hash message -> JSON of a ``Delivered`` that its router has not confirmed yet."""
+    return f"{{{account}}}:outbox-reports"
 
 
 def users(account: str) -> str:
