@@ -11,7 +11,7 @@ import secrets
 import stat
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cluster.settings_error import SettingsError
 
@@ -79,8 +79,8 @@ def ensure_secret_key(data_dir: Path) -> str:
 
 
 def _key_in(content: dict[str, Any]) -> str:
-    section = content.get("security")
-    key: object = section.get("secret_key", "") if isinstance(section, dict) else ""
+    section: object = content.get("security")
+    key = cast("dict[str, object]", section).get("secret_key") if isinstance(section, dict) else None
     return key if isinstance(key, str) else ""
 
 

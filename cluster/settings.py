@@ -47,6 +47,7 @@ _SERVICE_LINK = re.compile(
     r"RAYDESK_(?:(?!__)\w)*?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT|PORT_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)$"
 )
 
+
 class Settings(BaseSettings):
     """All settings of one system.
 
@@ -139,7 +140,7 @@ class _EnvironmentSource(EnvSettingsSource):
 def _environment() -> tuple[dict[str, Any], list[str]]:
     """Return the overrides in the environment, and a line for every variable that is none."""
     source = _EnvironmentSource(Settings, env_prefix=PREFIX, env_nested_delimiter="__", case_sensitive=False)
-    values = cast("dict[str, Any]", source())
+    values = source()
     problems: list[str] = []
     for variable in sorted(os.environ):
         if not variable.upper().startswith(PREFIX) or variable.upper() == CONFIG_VARIABLE:
@@ -286,7 +287,10 @@ def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _plain(value) if isinstance(value, Mapping) else value for name, value in values.items()}
+    return {
+        name: _plain(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else value
+        for name, value in values.items()
+    }
 
 
 def _lookup(values: Mapping[str, Any], path: tuple[str, ...]) -> object:

@@ -7,7 +7,7 @@ or of a name that is not known (it may be a misspelled secret), never appears in
 import difflib
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, get_args, get_origin
+from typing import Any, cast, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import BaseModel, SecretStr, ValidationError
@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 
 _SHOWN_CHARACTERS = 60
 _WORDS: dict[object, str] = {int: "a whole number", float: "a number", SecretStr: "a text"}
-_TOML_WORDS: dict[type, str] = {dict: "a table", list: "a list", bool: "true or false", int: "a number", str: "a text"}
+_TOML_WORDS: dict[type[object], str] = {dict: "a table", list: "a list", bool: "true or false", int: "a number", str: "a text"}
 
 
 class SettingsError(Exception):
@@ -56,7 +56,7 @@ def redacted(text: str) -> str:
 
 def allowed_values(field: FieldInfo) -> str:
     """Say in words what a setting may be."""
-    kind = field.annotation
+    kind = _kind_of_field(field)
     if get_args(kind) and all(isinstance(choice, str) for choice in get_args(kind)):
         return "one of " + ", ".join(get_args(kind))
     words = _WORDS.get(kind, "a table" if isinstance(kind, type) and issubclass(kind, BaseModel) else "a text")
@@ -119,7 +119,7 @@ def _model_at(path: tuple[str, ...], model: type[BaseModel]) -> type[BaseModel] 
     rest = list(path)
     while rest and current is not None:
         field = current.model_fields.get(rest.pop(0))
-        kind = field.annotation if field else None
+        kind = _kind_of_field(field)
         if get_origin(kind) is dict:
             kind = get_args(kind)[1]
             rest = rest[1:]
@@ -127,20 +127,26 @@ def _model_at(path: tuple[str, ...], model: type[BaseModel]) -> type[BaseModel] 
     return current
 
 
+def _kind_of_field(field: FieldInfo | None) -> object:
+    return cast("object", field.annotation) if field else None  # pyright: ignore[reportUnknownMemberType]
+
+
 def _field(path: tuple[str, ...], model: type[BaseModel]) -> FieldInfo | None:
     parent = _model_at(path[:-1], model) if path else None
     field = parent.model_fields.get(path[-1]) if parent else None
-    return None if field is None or get_origin(field.annotation) is dict else field
+    return None if get_origin(_kind_of_field(field)) is dict else field
 
 
 def _shown(value: Any, field: FieldInfo) -> str:
     """Show what was found; of a secret, or of a whole table, only its kind."""
-    is_section = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-    if field.annotation is SecretStr or is_section or isinstance(value, Mapping | list):
+    kind = _kind_of_field(field)
+    is_section = isinstance(kind, type) and issubclass(kind, BaseModel)
+    if kind is SecretStr or is_section or isinstance(value, Mapping | list):
         return _kind_of(value)
     text = str(value).lower() if isinstance(value, bool) else redacted(repr(value))
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
 
 
-def _kind_of(value: Any) -> str:
-    return _TOML_WORDS.get(type(value), f"a value of type {type(value).__name__}")
+def _kind_of(value: object) -> str:
+    kind = cast("type[object]", type(value))
+    return _TOML_WORDS.get(kind, f"a value of type {kind.__name__}")

@@ -39,10 +39,10 @@ class Section(BaseModel):
 class HttpSettings(Section):
     """Where the ingress listens."""
 
-    host: Host = Field("127.0.0.1", description="Address that the HTTP ingress binds to.")
-    port: Port = Field(7400, description="TCP port of the HTTP ingress.")
+    host: Host = Field(default="127.0.0.1", description="Address that the HTTP ingress binds to.")
+    port: Port = Field(default=7400, description="TCP port of the HTTP ingress.")
     public_url: str = Field(
-        "",
+        default="",
         pattern=r"^(https?://[^\s/@]+(/[^\s]*)?)?$",
         examples=["https://desk.example.org"],
         description="URL by which others reach the ingress, as a proxy in front shows it; empty = http://host:port.",
@@ -52,54 +52,65 @@ class HttpSettings(Section):
 class IngressSettings(Section):
     """How many ingress replicas run."""
 
-    min_replicas: Positive = Field(1, description="Replicas of the ingress that always run.")
-    max_replicas: Positive = Field(1, description="Replicas that load may raise it to; `--auto-scale` raises this.")
+    min_replicas: Positive = Field(default=1, description="Replicas of the ingress that always run.")
+    max_replicas: Positive = Field(
+        default=1, description="Replicas that load may raise it to; `--auto-scale` raises this."
+    )
     max_ongoing_requests: Positive = Field(
-        1_000, description="HTTP requests that one replica works on at once; more are refused with 503."
+        default=1_000, description="HTTP requests that one replica works on at once; more are refused with 503."
     )
 
 
 class GatewaySettings(Section):
     """The processes that hold the sockets."""
 
-    host: Host = Field("127.0.0.1", description="Address that the gateways bind to.")
-    port: Port = Field(7410, description="TCP port of the first gateway; the others take the ports after it.")
-    count: Count = Field(0, description="Gateways in the system; 0 = half the cores, at least 1.")
+    host: Host = Field(default="127.0.0.1", description="Address that the gateways bind to.")
+    port: Port = Field(default=7410, description="TCP port of the first gateway; the others take the ports after it.")
+    count: Count = Field(default=0, description="Gateways in the system; 0 = half the cores, at least 1.")
     public_url: str = Field(
-        "",
+        default="",
         pattern=r"^(wss?://[^\s/@]+(/[^\s]*)?)?$",
         examples=["wss://desk.example.org/socket/{port}"],
         description="URL by which clients reach a gateway, where `{port}` stands for its port; empty = ws://host:port.",
     )
-    ping_idle_s: Seconds = Field(20.0, description="Seconds of silence after which a socket is pinged.")
+    ping_idle_s: Seconds = Field(default=20.0, description="Seconds of silence after which a socket is pinged.")
     open_timeout_s: Seconds = Field(
-        10.0, description="Seconds within which a socket must open its session; after that it is closed."
+        default=10.0, description="Seconds within which a socket must open its session; after that it is closed."
     )
 
 
 class RouterSettings(Section):
     """The actors that own the conversations, one per shard."""
 
-    count: Count = Field(0, description="Routers, and so shards, in the system; 0 = half the cores, at least 1.")
-    # Ray inlines arguments under 100 KB in the call; larger ones go through its object store.
-    batch_bytes: Positive = Field(80_000, description="Bytes of encoded commands that one call to a router carries.")
-    queue_limit: Positive = Field(
-        20_000, description="Messages that one sender keeps waiting for one shard; more are refused as overloaded."
+    count: Count = Field(
+        default=0, description="Routers, and so shards, in the system; 0 = half the cores, at least 1."
     )
-    deadline_s: Seconds = Field(10.0, description="Seconds after which a command without answer is unavailable.")
-    cached_contacts: Positive = Field(50_000, description="Contacts that one router keeps in memory.")
+    # Ray inlines arguments under 100 KB in the call; larger ones go through its object store.
+    batch_bytes: Positive = Field(
+        default=80_000, description="Bytes of encoded commands that one call to a router carries."
+    )
+    queue_limit: Positive = Field(
+        default=20_000,
+        description="Messages that one sender keeps waiting for one shard; more are refused as overloaded.",
+    )
+    deadline_s: Seconds = Field(
+        default=10.0, description="Seconds after which a command without answer is unavailable."
+    )
+    cached_contacts: Positive = Field(default=50_000, description="Contacts that one router keeps in memory.")
 
 
 class DispatcherSettings(Section):
     """Who gets the next conversation."""
 
-    offer_timeout_s: Seconds = Field(30.0, description="Seconds that an agent has to accept an offer.")
+    offer_timeout_s: Seconds = Field(default=30.0, description="Seconds that an agent has to accept an offer.")
     away_grace_s: Seconds = Field(
-        30.0, description="Seconds that an agent may be gone before the conversations are handed on."
+        default=30.0, description="Seconds that an agent may be gone before the conversations are handed on."
     )
-    tick_s: Seconds = Field(0.25, description="Seconds between two looks at offers, graces and snoozes that end.")
+    tick_s: Seconds = Field(
+        default=0.25, description="Seconds between two looks at offers, graces and snoozes that end."
+    )
     default_capacity: Positive = Field(
-        5, description="Conversations that an agent holds at once, where the user has no own capacity."
+        default=5, description="Conversations that an agent holds at once, where the user has no own capacity."
     )
 
 
@@ -107,28 +118,32 @@ class StoreSettings(Section):
     """The Valkey that keeps everything."""
 
     url: str = Field(
-        "",
+        default="",
         pattern=r"^((redis|rediss|unix)://[^\s]+)?$",
         examples=["redis://host:6379/0", "rediss://host:6379/0", "unix:///run/valkey.sock"],
         description="URL of your own Valkey or Redis (redis://, rediss://, unix://); empty = the embedded one.",
     )
-    password: SecretStr = Field(SecretStr(""), description="Secret. Password of your own store; empty = none.")
+    password: SecretStr = Field(default=SecretStr(""), description="Secret. Password of your own store; empty = none.")
     data_dir: Path = Field(
-        Path("data"), description="Folder of the embedded store and of secrets.toml, seen from where raydesk starts."
+        default=Path("data"),
+        description="Folder of the embedded store and of secrets.toml, seen from where raydesk starts.",
     )
     log_entries: Positive = Field(
-        10_000, description="Entries kept of each desk's event log; a desk that is further behind gets a snapshot."
+        default=10_000,
+        description="Entries kept of each desk's event log; a desk that is further behind gets a snapshot.",
     )
     appendfsync: Literal["always", "everysec"] = Field(
-        "always", description="When the embedded store calls fsync; `everysec` may lose a second at a power cut."
+        default="always",
+        description="When the embedded store calls fsync; `everysec` may lose a second at a power cut.",
     )
 
     @model_validator(mode="before")
     @classmethod
     def _take_password_out_of_url(cls, given: object) -> object:
-        if not isinstance(given, Mapping) or not isinstance(url := given.get("url"), str):
+        values = dict(cast("Mapping[str, object]", given)) if isinstance(given, Mapping) else {}
+        url = values.get("url")
+        if not isinstance(url, str):
             return cast("object", given)
-        values = dict(cast("Mapping[str, object]", given))
         bare, password = split_password(url)
         if password and values.get("password"):
             raise ValueError("url and password both have a password; allowed: one of them")
@@ -149,35 +164,37 @@ class StoreSettings(Section):
 class LimitSettings(Section):
     """What one client may ask for."""
 
-    text_bytes: Positive = Field(20_000, description="Bytes of UTF-8 in the text of one message.")
-    frame_bytes: Positive = Field(65_536, description="Bytes in one frame of a socket.")
-    body_bytes: Positive = Field(1_048_576, description="Bytes in the body of one HTTP request.")
-    bulk_lines: Positive = Field(1_000, description="Lines in one NDJSON body.")
-    socket_rate: Positive = Field(50, description="Frames a second that one socket may send for long.")
-    socket_burst: Positive = Field(200, description="Frames that one socket may send at once.")
-    key_rate: Positive = Field(1_000, description="Messages a second that one API key may send for long.")
-    key_burst: Positive = Field(5_000, description="Messages that one API key may send at once.")
-    sockets_per_address: Positive = Field(2_000, description="Open sockets of one IP address at one gateway.")
-    logins_per_minute: Positive = Field(20, description="Login attempts a minute, per IP address and per user.")
+    text_bytes: Positive = Field(default=20_000, description="Bytes of UTF-8 in the text of one message.")
+    frame_bytes: Positive = Field(default=65_536, description="Bytes in one frame of a socket.")
+    body_bytes: Positive = Field(default=1_048_576, description="Bytes in the body of one HTTP request.")
+    bulk_lines: Positive = Field(default=1_000, description="Lines in one NDJSON body.")
+    socket_rate: Positive = Field(default=50, description="Frames a second that one socket may send for long.")
+    socket_burst: Positive = Field(default=200, description="Frames that one socket may send at once.")
+    key_rate: Positive = Field(default=1_000, description="Messages a second that one API key may send for long.")
+    key_burst: Positive = Field(default=5_000, description="Messages that one API key may send at once.")
+    sockets_per_address: Positive = Field(default=2_000, description="Open sockets of one IP address at one gateway.")
+    logins_per_minute: Positive = Field(default=20, description="Login attempts a minute, per IP address and per user.")
 
 
 class SecuritySettings(Section):
     """Keys and lifetimes of tokens."""
 
     secret_key: SecretStr = Field(
-        SecretStr(""),
+        default=SecretStr(""),
         description="Secret. Key that signs the tokens, at least 32 characters; empty = made once, in secrets.toml.",
     )
-    token_lifetime_s: Seconds = Field(3_600, description="Seconds for which the token of `POST /v1/connect` opens.")
-    session_lifetime_s: Seconds = Field(43_200, description="Seconds for which an agent stays logged in.")
-    visitor_lifetime_s: Seconds = Field(2_592_000, description="Seconds for which a visitor's token is good.")
+    token_lifetime_s: Seconds = Field(
+        default=3_600, description="Seconds for which the token of `POST /v1/connect` opens."
+    )
+    session_lifetime_s: Seconds = Field(default=43_200, description="Seconds for which an agent stays logged in.")
+    visitor_lifetime_s: Seconds = Field(default=2_592_000, description="Seconds for which a visitor's token is good.")
 
 
 class AccountSettings(Section):
     """A tenant."""
 
     vouch_secret: SecretStr = Field(
-        SecretStr(""),
+        default=SecretStr(""),
         description="Secret. Key of the HMAC by which the account's backend vouches for a user; empty = refused.",
     )
 
@@ -187,18 +204,20 @@ class InboxSettings(Section):
 
     account: str = Field(description="Account that the inbox belongs to.")
     channel: Literal["web", "wechat", "api"] = Field(description="Kind of medium.")
-    skill: str = Field("", max_length=64, description="Skill that its conversations ask for; empty = any agent.")
-    app_id: str = Field("", description="WeChat: the AppID of the official account.")
-    token: SecretStr = Field(SecretStr(""), description="Secret. WeChat: the token that signs its requests.")
-    encoding_aes_key: SecretStr = Field(
-        SecretStr(""), description="Secret. WeChat: the 43 characters that encrypt its messages, for mode aes."
+    skill: str = Field(
+        default="", max_length=64, description="Skill that its conversations ask for; empty = any agent."
     )
-    app_secret: SecretStr = Field(SecretStr(""), description="Secret. WeChat: the AppSecret, to send answers.")
+    app_id: str = Field(default="", description="WeChat: the AppID of the official account.")
+    token: SecretStr = Field(default=SecretStr(""), description="Secret. WeChat: the token that signs its requests.")
+    encoding_aes_key: SecretStr = Field(
+        default=SecretStr(""), description="Secret. WeChat: the 43 characters that encrypt its messages, for mode aes."
+    )
+    app_secret: SecretStr = Field(default=SecretStr(""), description="Secret. WeChat: the AppSecret, to send answers.")
     mode: Literal["aes", "plain"] = Field(
-        "aes", description="WeChat: whether messages come encrypted; the other kind is refused."
+        default="aes", description="WeChat: whether messages come encrypted; the other kind is refused."
     )
     api_base: str = Field(
-        "https://api.weixin.qq.com",
+        default="https://api.weixin.qq.com",
         pattern=r"^https?://[^\s/@]+(/[^\s]*)?$",
         examples=["https://api.weixin.qq.com"],
         description="WeChat: base URL of the vendor's API.",
@@ -208,15 +227,19 @@ class InboxSettings(Section):
 class RaySettings(Section):
     """The Ray that everything runs on."""
 
-    address: str = Field("", description="Address of a running Ray to join; empty = start one on this machine.")
-    namespace: Name = Field("raydesk", description="Ray namespace of the actors; two systems need two.")
-    cpus: Count = Field(0, description="Logical CPUs given to a Ray started here; 0 = the cores of the machine.")
+    address: str = Field(default="", description="Address of a running Ray to join; empty = start one on this machine.")
+    namespace: Name = Field(default="raydesk", description="Ray namespace of the actors; two systems need two.")
+    cpus: Count = Field(
+        default=0, description="Logical CPUs given to a Ray started here; 0 = the cores of the machine."
+    )
 
 
 class LogSettings(Section):
     """What is told while running."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least grave log line written.")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least grave log line written."
+    )
 
 
 def split_password(url: str) -> tuple[str, str]:
