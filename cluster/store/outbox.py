@@ -168,13 +168,6 @@ class OutboxStore:
         """Owe a report no more."""
         await cast("Any", self._redis.hdel(keys.outbox_reports(account), message))
 
-    async def announce(self, name: str, report: bytes, alive_s: float) -> None:
-        """Tell that an outbox lives, for ``alive_s`` seconds."""
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.set(keys.alive("outbox", name), report, px=int(alive_s * 1000))
-            pipe.sadd(keys.alive_names("outbox"), name)
-            await pipe.execute()
-
     async def _hash(self, key: str) -> Mapping[bytes, bytes]:
         return cast("Mapping[bytes, bytes]", await cast("Any", self._redis.hgetall(key)))
 

@@ -6,7 +6,7 @@ retries, gives up and reports. docs/channels.md tells how to add one.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Protocol
 
 import msgspec
@@ -76,12 +76,8 @@ Outcome = Sent | Later | Failed
 class Receiver(Protocol):
     """Takes what contacts wrote: ``cluster.clients.RouterClient``."""
 
-    async def receive(self, message: Receive) -> Receipt:
-        """Return the receipt of a message that is stored.
-
-        Raises:
-            RaydeskError: not taken, and why.
-        """
+    async def receive_many(self, messages: Sequence[Receive]) -> list[Receipt | RaydeskError]:
+        """Have messages stored, those of one contact in their order; one receipt or error for each."""
         ...
 
 

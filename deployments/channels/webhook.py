@@ -10,13 +10,12 @@ Promises:
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
-from deployments.channels.channel import Answer, Call, Channel, Reading, Receiver
-from models.domain.commands import Receive
+from deployments.channels.channel import Answer, Call, Channel, Receiver
 from models.domain.errors import RaydeskError, TooLarge, Unavailable
 
 log = logging.getLogger("raydesk.channels")
@@ -71,7 +70,9 @@ async def _take(channel: Channel, receiver: Receiver, inbox: str, request: Reque
         body=await _body(request, channel.body_limit_bytes),
     )
     reading = await channel.read(inbox, call)
-    await _hand_on(reading, receiver)
+    for outcome in await receiver.receive_many(reading.messages):
+        if isinstance(outcome, RaydeskError):
+            raise outcome
     return reading.answer
 
 
@@ -83,23 +84,6 @@ async def _body(request: Request, limit_bytes: int) -> bytes:
         if len(body) > limit_bytes:
             raise TooLarge(f"the body is longer than {limit_bytes} bytes")
     return bytes(body)
-
-
-async def _hand_on(reading: Reading, receiver: Receiver) -> None:
-    by_contact: dict[str, list[Receive]] = {}
-    for message in reading.messages:
-        by_contact.setdefault(message.contact, []).append(message)
-    results = await asyncio.gather(
-        *(_receive_all(messages, receiver) for messages in by_contact.values()), return_exceptions=True
-    )
-    for error in results:
-        if error is not None:
-            raise error
-
-
-async def _receive_all(messages: Iterable[Receive], receiver: Receiver) -> None:
-    for message in messages:
-        await receiver.receive(message)
 
 
 def _refused(channel: Channel, inbox: str, error: RaydeskError) -> Answer:
