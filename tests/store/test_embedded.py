@@ -12,7 +12,6 @@ import psutil
 import pytest
 import redis
 
-from cluster.settings_sections import StoreSettings
 from cluster.store.embedded import EmbeddedStore, StoreError
 
 pytestmark = pytest.mark.store
@@ -21,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def server(short_folder: Path) -> Iterator[EmbeddedStore]:
-    server = EmbeddedStore(StoreSettings(data_dir=short_folder))
+    server = EmbeddedStore(short_folder)
     yield server
     server.stop()
 
@@ -90,7 +89,7 @@ def test_store_gets_no_secret_of_ours_in_its_environment(server: EmbeddedStore, 
 def test_running_store_is_adopted_with_the_settings_of_the_newcomer(server: EmbeddedStore, short_folder: Path):
     server.start()
     pid = pid_of(server)
-    other = EmbeddedStore(StoreSettings(data_dir=short_folder, appendfsync="everysec"))
+    other = EmbeddedStore(short_folder, appendfsync="everysec")
     assert other.start() is False
     assert pid_of(other) == pid
     with redis.Redis.from_url(other.url) as client:
@@ -100,9 +99,9 @@ def test_running_store_is_adopted_with_the_settings_of_the_newcomer(server: Embe
 
 def test_store_outlives_the_process_that_started_it(server: EmbeddedStore, short_folder: Path):
     code = (
-        "import sys; from pathlib import Path; from cluster.settings_sections import StoreSettings;"
+        "import sys; from pathlib import Path;"
         "from cluster.store.embedded import EmbeddedStore;"
-        "print(EmbeddedStore(StoreSettings(data_dir=Path(sys.argv[1]))).start())"
+        "print(EmbeddedStore(Path(sys.argv[1])).start())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, short_folder], cwd=ROOT, capture_output=True, text=True, timeout=60
@@ -149,7 +148,7 @@ def test_corrupt_log_stops_the_start_and_shows_what_the_server_said(server: Embe
 
 def test_long_load_has_a_longer_bound_than_the_start(server: EmbeddedStore, short_folder: Path):
     leave_a_log_that_loads_slowly(server)
-    patient = EmbeddedStore(StoreSettings(data_dir=short_folder), start_bound_s=0.5)
+    patient = EmbeddedStore(short_folder, start_bound_s=0.5)
     begun = time.monotonic()
     assert patient.start() is True
     assert time.monotonic() - begun > 0.5, "the load was too quick to prove anything"
@@ -160,7 +159,7 @@ def test_long_load_has_a_longer_bound_than_the_start(server: EmbeddedStore, shor
 
 def test_load_beyond_its_bound_is_reported(server: EmbeddedStore, short_folder: Path):
     leave_a_log_that_loads_slowly(server)
-    hasty = EmbeddedStore(StoreSettings(data_dir=short_folder), load_bound_s=0.1)
+    hasty = EmbeddedStore(short_folder, load_bound_s=0.1)
     with pytest.raises(StoreError, match="still loading"):
         hasty.start()
     assert server.start() is False
@@ -195,9 +194,9 @@ def test_stop_ends_the_process_and_is_safe_twice(server: EmbeddedStore):
 
 def test_racing_starters_share_one_server(server: EmbeddedStore, short_folder: Path):
     code = (
-        "import sys; from pathlib import Path; from cluster.settings_sections import StoreSettings;"
+        "import sys; from pathlib import Path;"
         "from cluster.store.embedded import EmbeddedStore; import redis;"
-        "store = EmbeddedStore(StoreSettings(data_dir=Path(sys.argv[1]))); sys.stdin.readline();"
+        "store = EmbeddedStore(Path(sys.argv[1])); sys.stdin.readline();"
         "print(store.start(), redis.Redis.from_url(store.url).info('server')['process_id'])"
     )
     racers = [
@@ -223,16 +222,16 @@ def test_racing_starters_share_one_server(server: EmbeddedStore, short_folder: P
 
 def test_folder_with_a_long_name_gets_a_short_private_socket(short_folder: Path):
     deep = short_folder / ("d" * 120)
-    with EmbeddedStore(StoreSettings(data_dir=deep)) as server:
+    with EmbeddedStore(deep) as server:
         assert len(os.fsencode(server.socket)) < 107
         assert server.socket.parent.stat().st_mode & 0o777 == 0o700
         assert (server.folder / "address").read_text() == server.url + "\n"
-        assert EmbeddedStore(StoreSettings(data_dir=deep)).start() is False
+        assert EmbeddedStore(deep).start() is False
     server.socket.parent.rmdir()
 
 
 def test_short_folder_of_somebody_else_is_refused(short_folder: Path):
-    server = EmbeddedStore(StoreSettings(data_dir=short_folder / ("d" * 120)))
+    server = EmbeddedStore(short_folder / ("d" * 120))
     server.socket.parent.mkdir(mode=0o755)
     try:
         with pytest.raises(StoreError, match="mode 700"):
@@ -243,7 +242,7 @@ def test_short_folder_of_somebody_else_is_refused(short_folder: Path):
 
 def test_data_directory_that_cannot_be_used_is_named(short_folder: Path):
     (short_folder / "data").write_text("a file, not a folder")
-    server = EmbeddedStore(StoreSettings(data_dir=short_folder / "data"))
+    server = EmbeddedStore(short_folder / "data")
     with pytest.raises(StoreError, match=r"data/store cannot be used: .*store\.data_dir"):
         server.start()
 
@@ -253,7 +252,7 @@ def test_data_directory_without_right_to_write_is_named(short_folder: Path):
     short_folder.chmod(0o500)
     try:
         with pytest.raises(StoreError, match="Permission denied"):
-            EmbeddedStore(StoreSettings(data_dir=short_folder / "data")).start()
+            EmbeddedStore(short_folder / "data").start()
     finally:
         short_folder.chmod(0o700)
 
@@ -263,7 +262,7 @@ def test_store_that_hangs_is_reported_and_not_doubled(server: EmbeddedStore, sho
     pid = pid_of(server)
     os.kill(pid, signal.SIGSTOP)
     try:
-        other = EmbeddedStore(StoreSettings(data_dir=short_folder), start_bound_s=0.2)
+        other = EmbeddedStore(short_folder, start_bound_s=0.2)
         with pytest.raises(StoreError, match="does not answer"):
             other.start()
     finally:
@@ -277,7 +276,7 @@ def test_store_whose_socket_was_deleted_is_not_doubled(server: EmbeddedStore, sh
     hidden = server.socket.rename(server.socket.with_name("hidden"))
     try:
         with pytest.raises(StoreError, match="cannot be reached"):
-            EmbeddedStore(StoreSettings(data_dir=short_folder), start_bound_s=0.2).start()
+            EmbeddedStore(short_folder, start_bound_s=0.2).start()
     finally:
         hidden.rename(server.socket)
     assert pid_of(server) == pid
