@@ -1,9 +1,9 @@
 """Which gateways live, and which of them a desk or visitor is sent to.
 
-Each gateway says every few seconds that it lives (`announce`); what it said expires by itself. A
-contact or agent goes to one gateway as long as the same ones live (rendezvous hashing,
-https://en.wikipedia.org/wiki/Rendezvous_hashing): when one dies only its own sockets move, and all
-processes agree without talking to each other.
+Each gateway tells the store every second that it lives (`cluster.telemetry.Beacon` of kind
+``gateway``, with its ``url``); what it told expires by itself. A contact or agent goes to one gateway
+as long as the same ones live (rendezvous hashing, https://en.wikipedia.org/wiki/Rendezvous_hashing):
+when one dies only its own sockets move, and all processes agree without talking to each other.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,8 +15,6 @@ from redis.asyncio import Redis
 
 from cluster.store import keys
 
-ALIVE_FOR_S = 5.0
-"""After this long without a word a gateway counts as dead; it announces itself several times in between."""
 CACHE_S = 1.0
 """A dead gateway is handed out for at most this long more; a client that cannot reach it asks again."""
 
@@ -38,28 +36,6 @@ class LiveGateway(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _gateway = msgspec.json.Decoder(LiveGateway)
-
-
-async def announce(redis: Redis, name: str, report: bytes) -> None:
-    """Say that a gateway lives; call it several times within `ALIVE_FOR_S`.
-
-    Args:
-        redis: the store.
-        name: the gateway's.
-        report: JSON with at least the fields of `LiveGateway`.
-    """
-    async with redis.pipeline(transaction=False) as pipe:
-        pipe.set(keys.alive("gateway", name), report, px=int(ALIVE_FOR_S * 1000))
-        pipe.sadd(keys.alive_names("gateway"), name)
-        await pipe.execute()
-
-
-async def withdraw(redis: Redis, name: str) -> None:
-    """Say that a gateway is gone, at its orderly end."""
-    async with redis.pipeline(transaction=False) as pipe:
-        pipe.delete(keys.alive("gateway", name))
-        pipe.srem(keys.alive_names("gateway"), name)
-        await pipe.execute()
 
 
 def choose_gateway(gateways: Sequence[LiveGateway], key: str) -> LiveGateway | None:

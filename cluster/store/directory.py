@@ -12,7 +12,7 @@ import hmac
 import secrets
 import time
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import TypeVar, cast
 
@@ -57,9 +57,7 @@ class _StoredUser(User, frozen=True, kw_only=True, omit_defaults=True):
     password_set_s: int
 
     def public(self) -> User:
-        return User(
-            name=self.name, role=self.role, skills=self.skills, capacity=self.capacity, active=self.active
-        )
+        return User(name=self.name, role=self.role, skills=self.skills, capacity=self.capacity, active=self.active)
 
 
 class _StoredKey(ApiKey, frozen=True, kw_only=True):
@@ -156,7 +154,7 @@ class Directory:
         stored = await self._stored(account, name)
         return stored and stored.public()
 
-    async def list(self, account: str) -> list[User]:
+    async def list(self, account: str) -> Sequence[User]:
         """Return all users of an account by name, active or not."""
         found = cast("dict[bytes, bytes]", await self._redis.hgetall(keys.users(account)))  # type: ignore[misc]
         return sorted((_user.decode(data).public() for data in found.values()), key=lambda user: user.name)
@@ -215,7 +213,7 @@ class Directory:
         stored = _key.decode(cast("bytes", data))
         return stored.public() if hmac.compare_digest(stored.sha256, _digest(key)) else None
 
-    async def list_keys(self, account: str) -> "list[ApiKey]":
+    async def list_keys(self, account: str) -> Sequence[ApiKey]:
         """Return what is known of an account's API keys, oldest first."""
         found = cast("dict[bytes, bytes]", await self._redis.hgetall(keys.API_KEYS))  # type: ignore[misc]
         stored = (_key.decode(data) for data in found.values())

@@ -46,6 +46,11 @@ def desk_acked(account: str) -> str:
     return f"{{{account}}}:desk-acked"
 
 
+def visit_acked(account: str) -> str:
+    """Hash contact -> id of the newest message that the contact has seen."""
+    return f"{{{account}}}:visit-acked"
+
+
 def desk_channel(account: str, agent: str) -> str:
     """Pub/sub channel that carries an agent's new entries to the gateways that hold its desks."""
     return f"{{{account}}}:desk!{agent}"

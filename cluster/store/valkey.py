@@ -22,7 +22,7 @@ def store_url(settings: StoreSettings) -> str:
     return settings.url or EmbeddedStore(settings.data_dir).url
 
 
-def connect(settings: StoreSettings) -> Redis:
+def connect(settings: StoreSettings, *, protocol: int = 3) -> Redis:
     """Make a client of the store; it connects at its first command.
 
     The client never repeats a command by itself: an append that was sent may have happened.
@@ -34,6 +34,7 @@ def connect(settings: StoreSettings) -> Redis:
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=0,
+        protocol=protocol,
     )
 
 
