@@ -36,7 +36,7 @@ def check_user(user: User) -> None:
         BadRequest: the name, a skill or the capacity is not allowed.
     """
     if not _NAME.fullmatch(user.name):
-        raise BadRequest("a user name is 1 to 64 letters, digits or one of . _ @ + -, and starts with a letter or digit")
+        raise BadRequest("a user name is 1 to 64 letters, digits or . _ @ + -, and starts with a letter or digit")
     if not all(0 < len(skill) <= _SKILL_CHARS for skill in user.skills):
         raise BadRequest(f"a skill is 1 to {_SKILL_CHARS} characters")
     if user.capacity < 0:

@@ -19,7 +19,7 @@ MIN_SECRET_BYTES = 32
 MAX_TOKEN_CHARS = 4096
 """Longer than any token we sign; what is longer is refused before any work is done for it."""
 VOUCHED_PREFIX = "user:"
-"""Starts the external id of a visitor whose user id the account's backend vouched for; server-made ids have no colon."""
+"""Starts the external id of a visitor for whom the account's backend vouched; server-made ids have no colon."""
 
 _AGENTS = "raydesk/agent"
 _VISITORS = "raydesk/visitor"

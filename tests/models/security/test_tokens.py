@@ -31,7 +31,14 @@ def unsigned(header: object, payload: object) -> str:
 
 
 def agent_payload(**changes: object) -> dict[str, object]:
-    return {"aud": "raydesk/agent", "exp": NOW + 900, "acc": "demo", "sub": "ann", "role": "admin", "ses": NOW} | changes
+    return {
+        "aud": "raydesk/agent",
+        "exp": NOW + 900,
+        "acc": "demo",
+        "sub": "ann",
+        "role": "admin",
+        "ses": NOW,
+    } | changes
 
 
 def test_claims_come_back_as_they_were_signed() -> None:
