@@ -12,6 +12,7 @@ The wire format is ``models/channels/wechat.py``; here are the clock, the networ
 import asyncio
 import logging
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -163,7 +164,7 @@ class WeChatApi:
                         raise _Unanswered("WeChat's answer is too long")
         except httpx.HTTPError as error:
             raise _Unanswered(f"WeChat cannot be reached: {type(error).__name__}") from None
-        if response.status_code != httpx.codes.OK:
+        if response.status_code != HTTPStatus.OK:
             raise _Unanswered(f"WeChat answered with HTTP status {response.status_code}")
         try:
             return msgspec.json.decode(received, type=_Reply)
