@@ -89,11 +89,11 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take arguments alone: `load_settings` reads the sources, as their errors must name them."""
         return (init_settings,)
@@ -150,7 +150,7 @@ def load_settings(
 class _EnvironmentSource(EnvSettingsSource):
     """Reads ``RAYDESK_`` variables as plain text: a secret made of digits must not become a JSON number."""
 
-    def decode_complex_value(self, field_name: str, field: object, value: object) -> object:  # noqa: ARG002
+    def decode_complex_value(self, field_name: str, field: object, value: object) -> object:
         return value
 
 
