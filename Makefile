@@ -30,8 +30,8 @@ chaos: $(VENV)/test.stamp ## Kill every kind of process under load, for minutes
 	$(BIN)/python -m pytest -m chaos -s --timeout=1800 tests/chaos $(ARGS)
 
 lock: $(VENV)/test.stamp ## Choose the newest allowed versions anew, into constraints.txt
-	$(PIP) install "uv>=0.9,<1"
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
+	$(PIP) install "uv>=0.13,<0.14"
+	$(BIN)/uv pip compile --quiet --system-certs --upgrade --universal --python-version 3.11 --all-extras \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml -o constraints.txt
 
 clean: ## Remove what the recipes made; the data stay
