@@ -1,0 +1,70 @@
+"""Reaching named Ray actors through their deaths: a call to an actor that is gone ends in `Unavailable`.
+
+Ray repeats nothing for us (``max_task_retries`` stays 0): a call that failed may have run, so only
+callers who know that repeating is safe do it.
+"""
+
+from typing import Any
+
+import ray
+from ray.exceptions import ActorDiedError, RayActorError
+
+from cluster.clients import Transport
+from models.domain.errors import Unavailable
+
+
+def router_name(shard: int) -> str:
+    """Name of the actor that owns a shard."""
+    return f"router:{shard}"
+
+
+def gateway_name(index: int) -> str:
+    """Name of a gateway actor."""
+    return f"gateway:{index}"
+
+
+DISPATCHER = "dispatcher"
+OUTBOX = "outbox"
+
+
+class NamedActor:
+    """A named actor, looked up again whenever it died.
+
+    Args:
+        name: the actor's name.
+        namespace: the Ray namespace of this system.
+    """
+
+    def __init__(self, name: str, namespace: str) -> None:
+        self._name = name
+        self._namespace = namespace
+        self._handle: Any = None
+
+    async def call(self, method: str, *args: Any) -> Any:
+        """Call a method and wait for its result.
+
+        Raises:
+            Unavailable: the actor is not there, or died during the call, which then may have run.
+        """
+        try:
+            if self._handle is None:
+                self._handle = ray.get_actor(self._name, namespace=self._namespace)
+            return await getattr(self._handle, method).remote(*args)
+        except ActorDiedError:
+            # dead for good under this handle; a new actor may have the name
+            self._handle = None
+            raise Unavailable(f"{self._name} is down") from None
+        except RayActorError:
+            raise Unavailable(f"{self._name} is restarting") from None
+        except ValueError:
+            raise Unavailable(f"{self._name} is not there") from None
+
+
+def router_transport(namespace: str, shards: int) -> Transport:
+    """Return the transport of a `RouterClient` over Ray actor calls."""
+    routers = [NamedActor(router_name(shard), namespace) for shard in range(shards)]
+
+    async def carry(shard: int, payload: bytes) -> bytes:
+        return await routers[shard].call("apply", payload)
+
+    return carry

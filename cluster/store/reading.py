@@ -1,0 +1,195 @@
+"""What gateways and ingress read: a desk's start or resume, a visit's start or resume, pages of history."""
+
+from collections.abc import Awaitable
+from typing import Any, cast
+
+import msgspec
+from redis.asyncio import Redis
+
+from cluster.store import keys
+from cluster.store.valkey import script
+from models.domain.conversation import ContactRecord, ConversationRecord
+from models.domain.errors import CursorAhead, NotFound
+from models.domain.ids import is_conversation_id, split_message_id
+from models.domain.message import Stored
+
+_contact = msgspec.json.Decoder(ContactRecord)
+_record = msgspec.json.Decoder(ConversationRecord)
+_stored = msgspec.json.Decoder(Stored)
+_MOST_MOVES = 5
+#: A desk further behind than this gets a snapshot, which is smaller than the replay would be.
+REPLAY_ENTRIES = 1_000
+CONTEXT_MESSAGES = 5
+#: What a visitor sees at the start; older messages come by ``history.page``.
+VISIT_MESSAGES = 50
+#: How many messages a visitor's resume replays before it becomes a fresh start.
+VISIT_REPLAY = 500
+
+
+class DeskState(msgspec.Struct, frozen=True):
+    """Where a desk starts.
+
+    Args:
+        cursor: the newest entry of its log.
+        entries: (cursor, JSON array of events) to replay, oldest first.
+        held: (record, messages oldest first) of each conversation held; None when the entries suffice.
+    """
+
+    cursor: int
+    entries: list[tuple[int, bytes]]
+    held: list[tuple[bytes, list[bytes]]] | None
+
+
+class VisitState(msgspec.Struct, frozen=True):
+    """Where a visit starts.
+
+    Args:
+        contact: who it is, after all moves.
+        record: the open conversation, or else the last one.
+        messages: JSON of what the visitor has not seen, oldest first.
+        cursor: (conversation, seq) of the newest message, internal ones included.
+        snapshot: whether ``messages`` replace all that was shown.
+    """
+
+    contact: str
+    record: ConversationRecord | None
+    messages: list[bytes]
+    cursor: tuple[str, int] | None
+    snapshot: bool
+
+
+class Reading:
+    """Reads that no router needs to be asked for."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._desk_open = redis.register_script(script("desk_open"))
+        self._history = redis.register_script(script("history"))
+
+    async def desk(self, account: str, agent: str, cursor: int | None) -> DeskState:
+        """Read what a desk needs, at one instant.
+
+        Args:
+            account, agent: whose desk.
+            cursor: where it was, None for a fresh start.
+
+        Raises:
+            CursorAhead: the log has not reached this cursor.
+        """
+        kind, newest, found = await self._desk_open(
+            keys=[keys.desk_cursor(account, agent), keys.desk_log(account, agent), keys.holds(account, agent)],
+            args=[
+                -1 if cursor is None else cursor,
+                REPLAY_ENTRIES,
+                CONTEXT_MESSAGES,
+                keys.conversation(account, ""),
+                keys.session(account, ""),
+            ],
+        )
+        if kind == b"ahead":
+            raise CursorAhead(f"cursor {cursor} is ahead of this desk's log, which is at {newest}")
+        if kind == b"snapshot" or cursor is None:
+            held = [(record, list(reversed(messages))) for record, messages in found if record]
+            return DeskState(newest, [], held)
+        entries = [(int(entry_id.partition(b"-")[0]), fields[1]) for entry_id, fields in found]
+        return DeskState(newest, entries, None)
+
+    async def contact(self, account: str, contact: str) -> tuple[str, ContactRecord | None]:
+        """Return who a contact is after all moves, and its record."""
+        for _ in range(_MOST_MOVES):
+            data = await self._get(keys.contact(account, contact))
+            record = _contact.decode(data) if data else None
+            if record is None or not record.moved_to:
+                return contact, record
+            contact = record.moved_to
+        raise NotFound("this contact moved too often")
+
+    async def visit(self, account: str, contact: str, cursor: str | None) -> VisitState:
+        """Read what a visitor has not seen.
+
+        Raises:
+            InvalidId: the cursor is no message id.
+            CursorAhead: it names a message that does not exist, or another contact's.
+        """
+        contact, person = await self.contact(account, contact)
+        names = [person.open, person.last] if person else []
+        current = next((name for name in names if name), "")
+        if not current:
+            if cursor:
+                split_message_id(cursor)
+                raise CursorAhead("this visitor has written nothing yet")
+            return VisitState(contact, None, [], None, snapshot=True)
+        record, length, newest = await self.page(account, current, None, VISIT_MESSAGES)
+        assert record is not None
+        if cursor:
+            seen, seq = split_message_id(cursor)
+            if seen == current:
+                if seq > length:
+                    raise CursorAhead(f"cursor {cursor} is ahead of this conversation, which is at {length}")
+                if length - seq <= VISIT_REPLAY:
+                    if length - seq > len(newest):
+                        _, _, newest = await self.page(account, current, None, length - seq)
+                    messages = newest[: length - seq][::-1]
+                    return VisitState(contact, record, _public(messages), (current, length), snapshot=False)
+            else:
+                await self._check_own(account, contact, seen)
+                if person and seen == person.last and length <= VISIT_MESSAGES:
+                    _, ended, rest = await self.page(account, seen, None, VISIT_REPLAY)
+                    if ended - seq <= VISIT_REPLAY:
+                        unseen = rest[: max(0, ended - seq)][::-1] + newest[::-1]
+                        return VisitState(contact, record, _public(unseen), (current, length), snapshot=False)
+        return VisitState(contact, record, _public(newest[::-1]), (current, length), snapshot=True)
+
+    async def _check_own(self, account: str, contact: str, conversation: str) -> None:
+        """Refuse a cursor into a conversation that was never this contact's."""
+        data = await self._get(keys.conversation(account, conversation))
+        owner = _record.decode(data).contact if data else ""
+        if not owner or (await self.contact(account, owner))[0] != contact:
+            raise CursorAhead("this cursor is of no conversation of this visitor")
+
+    async def page(
+        self, account: str, conversation: str, before: int | None, limit: int
+    ) -> tuple[ConversationRecord | None, int, list[bytes]]:
+        """Return a conversation's record, its length, and a page of its messages' JSON, newest first."""
+        record, length, messages = await self._history(
+            keys=[keys.conversation(account, conversation), keys.session(account, conversation)],
+            args=[before or 0, limit],
+        )
+        return (_record.decode(record) if record else None), length, messages
+
+    async def history(
+        self, account: str, conversation: str, before: int | None, limit: int, *, contact: str | None = None
+    ) -> tuple[list[bytes], bool]:
+        """Return a page of messages, oldest first, and whether older ones exist.
+
+        Args:
+            account, conversation: which one; other accounts' cannot be reached.
+            before: only messages with a smaller seq.
+            limit: how many at most.
+            contact: if given, the conversation must be this contact's, and notes are left out.
+
+        Raises:
+            NotFound: no such conversation, or not this contact's.
+        """
+        if not is_conversation_id(conversation):
+            raise NotFound("no such conversation")
+        if before == 1:
+            return [], False
+        record, length, messages = await self.page(account, conversation, before, limit)
+        if record is None:
+            raise NotFound("no such conversation")
+        if contact is not None and record.contact != contact:
+            owner, _ = await self.contact(account, record.contact)
+            if owner != contact:
+                raise NotFound("no such conversation")
+        shown = messages[::-1]
+        oldest = min(before - 1 if before else length, length) - len(messages) + 1
+        return (_public(shown) if contact is not None else shown), oldest > 1
+
+    async def _get(self, name: str) -> bytes | None:
+        return await cast("Awaitable[Any]", self._redis.get(name))
+
+
+def _public(messages: list[bytes]) -> list[bytes]:
+    """Leave out what only agents may see."""
+    return [data for data in messages if b'"internal":true' not in data or not _stored.decode(data).internal]

@@ -1,0 +1,106 @@
+"""What a running process tells about itself: counts, stage times, CPU; kept in the store with a short life."""
+
+import asyncio
+import logging
+import os
+import resource
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from hdrh.histogram import HdrHistogram
+from redis.asyncio import Redis
+
+from cluster.store import keys
+from cluster.store.valkey import STORE_DOWN
+
+_log = logging.getLogger(__name__)
+#: A second between two reports; a reader takes a process for gone after five.
+REPORT_EVERY_S = 1.0
+ALIVE_S = 5
+_LONGEST_US = 60_000_000
+_DIGITS = 2
+
+
+class Meter:
+    """Counts and stage times of one process; recorded per batch, never per message."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self._stages: dict[str, HdrHistogram] = {}
+        self._sums_us: dict[str, int] = {}
+
+    def count(self, name: str, n: int = 1) -> None:
+        """Add ``n`` to a count."""
+        self.counts[name] = self.counts.get(name, 0) + n
+
+    def record(self, stage: str, elapsed_s: float) -> None:
+        """Note how long one pass through a stage took, or another quantity in millionths."""
+        elapsed_us = int(elapsed_s * 1e6)
+        histogram = self._stages.get(stage)
+        if histogram is None:
+            histogram = self._stages[stage] = HdrHistogram(1, _LONGEST_US, _DIGITS)
+            self._sums_us[stage] = 0
+        histogram.record_value(min(max(elapsed_us, 1), _LONGEST_US))
+        self._sums_us[stage] += elapsed_us
+
+    def report(self) -> dict[str, Any]:
+        """Return all counts, and each stage's passes, total and percentiles in milliseconds since the start."""
+        stages = {
+            stage: {
+                "n": histogram.get_total_count(),
+                "sum_ms": round(self._sums_us[stage] / 1e3, 3),
+                "p50_ms": histogram.get_value_at_percentile(50) / 1e3,
+                "p99_ms": histogram.get_value_at_percentile(99) / 1e3,
+            }
+            for stage, histogram in self._stages.items()
+        }
+        return {"counts": dict(self.counts), "stages": stages}
+
+
+class Beacon:
+    """Tells the store each second that this process lives, and how it is.
+
+    Args:
+        kind, name: ``router``, ``0``.
+        redis: a client of the store.
+        describe: returns what is special to this process.
+    """
+
+    def __init__(self, redis: Redis, kind: str, name: str, describe: Callable[[], dict[str, Any]]) -> None:
+        self._redis = redis
+        self._key = keys.alive(kind, name)
+        self._names = keys.alive_names(kind)
+        self._name = name
+        self._about: dict[str, Any] = {"kind": kind, "name": name, "pid": os.getpid(), "started_at": time.time()}
+        self._describe = describe
+
+    async def tell(self) -> None:
+        """Tell once; a store that is down is told next time."""
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        report = self._about | {
+            "at_ms": time.time_ns() // 1_000_000,
+            "cpu_s": round(used.ru_utime + used.ru_stime, 3),
+            "memory_kb": used.ru_maxrss,
+        }
+        try:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.set(self._key, msgspec.json.encode(report | self._describe()), ex=ALIVE_S)
+                pipe.sadd(self._names, self._name)
+                await pipe.execute()
+        except STORE_DOWN as error:
+            _log.debug("could not report: %s", error)
+
+    async def run(self) -> None:
+        """Tell until cancelled."""
+        while True:
+            await self.tell()
+            await asyncio.sleep(REPORT_EVERY_S)
+
+    async def forget(self) -> None:
+        """Take the report away at an orderly end, so that nobody is sent here any more."""
+        try:
+            await self._redis.delete(self._key)
+        except STORE_DOWN as error:
+            _log.debug("could not take the report away: %s", error)

@@ -1,0 +1,291 @@
+"""The gateway actor: holds live sockets on a port of its own; nothing in it is not also in the store.
+
+A frame becomes a command in the batch of its shard; a receipt becomes an answer; what the store
+publishes becomes a frame. When a gateway dies, its sockets reconnect anywhere and go on by cursor.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from typing import Any
+
+import msgspec
+from picows import WSCloseCode, WSUpgradeRequest, ws_create_server
+
+from cluster.actors import DISPATCHER, NamedActor, router_transport
+from cluster.clients import RouterClient
+from cluster.settings import Settings
+from cluster.store import keys
+from cluster.store.reading import Reading
+from cluster.store.valkey import STORE_DOWN, connect
+from cluster.telemetry import Beacon, Meter
+from deployments.desk_methods import DeskMethods
+from deployments.sockets.desk_session import DeskSession
+from deployments.sockets.hub import Hub
+from deployments.sockets.session import CLOSE_EXPIRED, CLOSE_NOT_OPENED, Session
+from deployments.sockets.visitor_session import VisitorSession
+from models.domain.commands import AnyCommand, AnyReply
+from models.domain.errors import RaydeskError, Unavailable
+from models.protocol.methods import Ok
+from models.protocol.openrpc import openrpc_document
+from models.security.tokens import AgentClaims, TokenSigner
+
+_log = logging.getLogger(__name__)
+_RETRY_S = 0.1
+#: How often every gateway tells the dispatcher all its desks; the dispatcher counts one gone after three misses.
+_REPORT_S = 2.0
+_SWEEP_S = 1.0
+#: picows allocates this much per socket; most frames are smaller and the buffer grows for the others.
+_READ_BUFFER_BYTES = 2048
+
+
+class GatewayActor:
+    """One gateway, as a Ray actor.
+
+    Args:
+        settings: of the whole system.
+        index: which one this is, from 0; its port is ``gateway.port + index``.
+    """
+
+    def __init__(self, settings: Settings, index: int) -> None:
+        self.settings = settings
+        self._name = str(index)
+        self._port = settings.gateway.port + index
+        self._redis = connect(settings.store)
+        self.hub = Hub(connect(settings.store, protocol=2))
+        self.reading = Reading(self._redis)
+        self.signer = TokenSigner(settings.security.secret_key.get_secret_value())
+        self.openrpc = openrpc_document()
+        self.router = RouterClient(
+            router_transport(settings.ray.namespace, settings.router.count),
+            shards=settings.router.count,
+            batch_bytes=settings.router.batch_bytes,
+            queue_limit=settings.router.queue_limit,
+            deadline_s=settings.router.deadline_s,
+        )
+        self._dispatcher = NamedActor(DISPATCHER, settings.ray.namespace)
+        self.desk_methods = DeskMethods(
+            router=self.router,
+            set_presence=self._set_presence,
+            reading=self.reading,
+            text_bytes=settings.limits.text_bytes,
+            openrpc=self.openrpc,
+        )
+        self.meter = Meter()
+        self._sessions: set[Session] = set()
+        self._addresses: Counter[str] = Counter()
+        self._desks: Counter[tuple[str, str]] = Counter()
+        self._desks_changed = asyncio.Event()
+        self._desk_acks: dict[tuple[str, str], int] = {}
+        self._visit_acks: dict[tuple[str, str], str] = {}
+        self._server: asyncio.Server | None = None
+        self._beacon = Beacon(self._redis, "gateway", self._name, self._describe)
+        self._draining = False
+        # Ray builds the actor inside its running event loop
+        self._tasks = [
+            asyncio.ensure_future(self._serve()),
+            asyncio.ensure_future(self._report_desks()),
+            asyncio.ensure_future(self._sweep()),
+        ]
+
+    async def _serve(self) -> None:
+        """Listen, once the store can be reached, and tell that we do."""
+        gateway = self.settings.gateway
+        while self._server is None:
+            try:
+                await self._redis.ping()  # type: ignore[misc]
+                self._server = await ws_create_server(
+                    self._session_for,
+                    gateway.host,
+                    self._port,
+                    reuse_address=True,
+                    backlog=4096,
+                    max_frame_size=self.settings.limits.frame_bytes,
+                    read_buffer_init_size=_READ_BUFFER_BYTES,
+                    enable_auto_ping=True,
+                    auto_ping_idle_timeout=gateway.ping_idle_s,
+                    auto_ping_reply_timeout=gateway.ping_idle_s,
+                )
+            except STORE_DOWN as error:
+                # OSError among them: the port of a gateway that just died may need a moment
+                _log.warning("gateway %s cannot start yet: %s", self._name, error)
+                await asyncio.sleep(_RETRY_S)
+        await self.hub.start()
+        await self._beacon.run()
+
+    async def ready(self) -> bool:
+        """Tell whether the gateway listens."""
+        return self._server is not None
+
+    async def drain(self) -> None:
+        """Send every socket elsewhere and stop; desks and visitors resume at another gateway."""
+        self._draining = True
+        await self._beacon.forget()
+        if self._server is not None:
+            self._server.close()
+        await self.router.aclose()
+        for session in tuple(self._sessions):
+            session.close(WSCloseCode.SERVICE_RESTART, b"gateway restarts; reconnect and resume")
+        await self._flush_acks()
+        for task in self._tasks:
+            task.cancel()
+        await self.hub.aclose()
+
+    def _session_for(self, request: WSUpgradeRequest) -> Session | None:
+        path = request.path.partition(b"?")[0]
+        if self._draining:
+            return None
+        if path == b"/visitor":
+            return VisitorSession(self)
+        if path == b"/desk":
+            return DeskSession(self)
+        return None
+
+    # -- what sessions ask of the gateway -------------------------------------------------------------
+
+    def admit(self, session: Session) -> bool:
+        """Count a socket; False when its address has too many."""
+        self._sessions.add(session)
+        self._addresses[session.address] += 1
+        self.meter.count("connected")
+        return self._addresses[session.address] <= self.settings.limits.sockets_per_address
+
+    def dismiss(self, session: Session) -> None:
+        """Forget a socket that is gone."""
+        if session not in self._sessions:
+            return
+        self._sessions.discard(session)
+        self._addresses[session.address] -= 1
+        if not self._addresses[session.address]:
+            del self._addresses[session.address]
+        if session.channel:
+            self._background(self.hub.leave(session.channel, session))
+        if isinstance(session, DeskSession) and session.claims is not None:
+            self._count_desk((session.claims.account, session.claims.agent), -1)
+
+    async def feed(self, session: Session, channel: str) -> None:
+        """Feed a session from ``channel`` instead of the one before; returns once nothing can be missed."""
+        before, session.channel = session.channel, channel
+        await self.hub.join(channel, session)
+        if before:
+            await self.hub.leave(before, session)
+        if session.transport is None:
+            # the socket went while we waited, and its channel with it
+            await self.hub.leave(channel, session)
+
+    def _background(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.append(task)
+        task.add_done_callback(self._tasks.remove)
+
+    def _count_desk(self, desk: tuple[str, str], change: int) -> None:
+        self._desks[desk] += change
+        if self._desks[desk] <= 0:
+            del self._desks[desk]
+        self._desks_changed.set()
+
+    def desk_opened(self, claims: AgentClaims) -> None:
+        """Let the dispatcher know that a desk of this agent is open."""
+        self._count_desk((claims.account, claims.agent), 1)
+
+    async def presence_of(self, claims: AgentClaims, wanted: str | None) -> str:
+        """Return an agent's presence, or set the one ``wanted``."""
+        if wanted is not None:
+            await self._set_presence(claims.account, claims.agent, wanted, "")
+            return wanted
+        stored = await self._redis.hget(keys.presence(claims.account), claims.agent)  # type: ignore[misc]
+        return msgspec.json.decode(stored)["status"] if stored else "online"
+
+    def desk_acked(self, claims: AgentClaims, cursor: int) -> None:
+        """Remember the highest cursor that a desk of this agent confirmed; written within a second."""
+        desk = (claims.account, claims.agent)
+        self._desk_acks[desk] = max(cursor, self._desk_acks.get(desk, 0))
+
+    def visit_acked(self, account: str, contact: str, message: str) -> None:
+        """Remember the newest message that a contact has seen; written within a second."""
+        self._visit_acks[account, contact] = message
+
+    def ask_quietly(self, session: Session, command: AnyCommand, call_id: Any) -> None:
+        """Ask a router for something that is not worth repeating, such as showing that somebody types."""
+
+        def on_reply(reply: AnyReply | RaydeskError) -> None:
+            if isinstance(reply, RaydeskError):
+                session.fail(call_id, reply)
+            else:
+                session.succeed(call_id, Ok())
+
+        self.router.submit(command, on_reply)
+
+    async def _set_presence(self, account: str, agent: str, status: str, reason: str) -> None:
+        await self._dispatcher.call("set_presence", account, agent, status, reason)
+
+    # -- the gateway's own tasks ------------------------------------------------------------------------
+
+    async def _report_desks(self) -> None:
+        """Tell the dispatcher all our desks, at once when they change and every two seconds."""
+        encode = msgspec.msgpack.Encoder().encode
+        while True:
+            try:
+                async with asyncio.timeout(_REPORT_S):
+                    await self._desks_changed.wait()
+            except TimeoutError:
+                pass
+            self._desks_changed.clear()
+            try:
+                await self._dispatcher.call("report_desks", encode((self._name, list(self._desks))))
+            except Unavailable:
+                await asyncio.sleep(_RETRY_S)
+                self._desks_changed.set()
+            except Exception:
+                _log.exception("could not report the desks")
+                await asyncio.sleep(_RETRY_S)
+
+    async def _sweep(self) -> None:
+        """Close what never opened or has expired, and write the acks."""
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            try:
+                self._close_overdue(time.time(), time.monotonic())
+                await self._flush_acks()
+            except STORE_DOWN as error:
+                _log.debug("acks wait for the store: %s", error)
+            except Exception:
+                _log.exception("the sweep failed")
+
+    def _close_overdue(self, now_s: float, clock_s: float) -> None:
+        oldest = clock_s - self.settings.gateway.open_timeout_s
+        for session in tuple(self._sessions):
+            if not session.opened and session.connected_at < oldest:
+                session.close(CLOSE_NOT_OPENED, b"no session was opened")
+            elif session.expires_s and session.expires_s <= now_s:
+                session.close(CLOSE_EXPIRED, b"the token has expired; log in or renew")
+
+    async def _flush_acks(self) -> None:
+        desks, self._desk_acks = self._desk_acks, {}
+        visits, self._visit_acks = self._visit_acks, {}
+        if not desks and not visits:
+            return
+        pipeline = self._redis.pipeline(transaction=False)
+        for (account, agent), cursor in desks.items():
+            pipeline.hset(keys.desk_acked(account), agent, str(cursor))
+        for (account, contact), message in visits.items():
+            pipeline.hset(keys.visit_acked(account), contact, message)
+        await pipeline.execute()
+
+    def _url(self) -> str:
+        gateway = self.settings.gateway
+        public = gateway.public_url or "ws://{host}:{port}"
+        return public.replace("{host}", gateway.host).replace("{port}", str(self._port))
+
+    def _describe(self) -> dict[str, Any]:
+        return {
+            "url": self._url(),
+            "sockets": len(self._sessions),
+            "desks": sum(self._desks.values()),
+            "channels": self.hub.channels,
+            "waiting": self.router.waiting,
+            "batches": self.router.batches,
+            "batched": self.router.batched,
+            **self.meter.report(),
+        }

@@ -1,0 +1,232 @@
+"""The router actor: a thin shell around one shard's core, the only writer of its conversations.
+
+Flow: batches of all senders gather while an append is under way; then all that gathered is one turn:
+read what is not in memory, decide, append, answer. One turn at a time, so the order in the store is
+the order of decision. An answer leaves only after the append was durable.
+
+When an append fails, or nobody knows whether it happened, the router forgets what the turn touched,
+takes a new epoch (a late append of the old one is then refused) and answers "not now"; senders repeat,
+and what had been stored after all is recognised by its source id.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from typing import Any
+
+import msgspec
+from redis.exceptions import RedisError
+
+from cluster.actors import DISPATCHER, NamedActor
+from cluster.codec import decode_commands, encode_placements, encode_replies
+from cluster.settings import Settings
+from cluster.store.timeline import TimelineStore
+from cluster.store.valkey import STORE_DOWN, connect
+from cluster.telemetry import Beacon, Meter
+from models.domain.commands import AnyCommand, AnyReply, Exported
+from models.domain.conversation import Placement
+from models.domain.errors import StaleEpoch, Unavailable
+from models.domain.ids import slots_of_shard
+from models.timeline.shard import Missing, Outcome, Shard
+
+_log = logging.getLogger(__name__)
+#: Answer that means "not now, ask again".
+NOT_NOW = b""
+_RETRY_S = 0.05
+#: The exit status of a router that was superseded; Ray starts it again if it is still the one with the name.
+_SUPERSEDED = 70
+
+
+class RouterActor:
+    """One shard's router, as a Ray actor.
+
+    Args:
+        settings: of the whole system.
+        shard: which one this is, from 0.
+    """
+
+    def __init__(self, settings: Settings, shard: int) -> None:
+        self._settings = settings
+        self._slots = slots_of_shard(shard, settings.router.count)
+        self._name = str(shard)
+        self._redis = connect(settings.store)
+        self._store = TimelineStore(self._redis, log_entries=settings.store.log_entries)
+        self._core = Shard(entropy=os.urandom, cached_contacts=settings.router.cached_contacts)
+        self._epoch = 0
+        self._claimed: set[str] = set()
+        self._arrived: list[tuple[list[AnyCommand], asyncio.Future[bytes]]] = []
+        self._wake = asyncio.Event()
+        self._notices: dict[str, Placement] = {}
+        self._resyncs: set[str] = set()
+        self._notify = asyncio.Event()
+        self._dispatcher = NamedActor(DISPATCHER, settings.ray.namespace)
+        self.meter = Meter()
+        self._beacon = Beacon(self._redis, "router", self._name, self._describe)
+        self._closing = False
+        # Ray builds the actor inside its running event loop
+        self._tasks = [
+            asyncio.ensure_future(self._work()),
+            asyncio.ensure_future(self._tell_dispatcher()),
+            asyncio.ensure_future(self._beacon.run()),
+        ]
+
+    async def apply(self, payload: bytes) -> bytes:
+        """Decide and store one sender's batch of commands; returns its answers, or ``NOT_NOW``."""
+        if self._closing:
+            return NOT_NOW
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._arrived.append((decode_commands(payload), future))
+        self._wake.set()
+        return await future
+
+    async def ready(self) -> int:
+        """Answer with the epoch once the router serves; 0 while it does not."""
+        return self._epoch
+
+    async def drain(self) -> None:
+        """Finish the turn under way, tell the dispatcher, and take no more."""
+        self._closing = True
+        self._wake.set()
+        await asyncio.wait([self._tasks[0]], timeout=self._settings.router.deadline_s)
+        await self._beacon.forget()
+
+    async def _work(self) -> None:
+        while not (self._closing and not self._arrived):
+            try:
+                if not self._epoch:
+                    await self._take_epoch()
+                if not self._arrived:
+                    self._wake.clear()
+                    await self._wake.wait()
+                if self._arrived:
+                    await self._turn()
+            except StaleEpoch:
+                _log.exception("router %s was superseded and ends", self._name)
+                os._exit(_SUPERSEDED)
+            except STORE_DOWN as error:
+                _log.warning("router %s cannot reach the store: %s", self._name, error)
+                await asyncio.sleep(_RETRY_S)
+            except Exception:
+                _log.exception("router %s failed in a turn", self._name)
+                await asyncio.sleep(_RETRY_S)
+
+    async def _take_epoch(self) -> None:
+        """Own the shard anew; whatever an older epoch still sends is refused by the store."""
+        epoch = await self._store.next_epoch()
+        for account in list(self._claimed):
+            await self._claim(account, epoch)
+        self._epoch = epoch
+
+    async def _claim(self, account: str, epoch: int) -> None:
+        dispatcher_epoch = await self._store.claim(account, epoch, self._slots)
+        newest = self._core.dispatcher_epochs.get(account, 0)
+        self._core.dispatcher_epochs[account] = max(newest, dispatcher_epoch)
+        self._claimed.add(account)
+        # an owner before us may have died between its append and its word to the dispatcher
+        self._resyncs.add(account)
+        self._notify.set()
+
+    async def _turn(self) -> None:
+        """Take all that gathered through the core and the store."""
+        arrived, self._arrived = self._arrived, []
+        commands = [command for batch, _ in arrived for command in batch]
+        started = time.perf_counter()
+        try:
+            replies = await self._decide(commands, started)
+        except BaseException as error:
+            self._core.forget(commands)
+            self._epoch = 0
+            for _, future in arrived:
+                if not future.done():
+                    future.set_result(NOT_NOW)
+            if isinstance(error, RedisError) and not isinstance(error, STORE_DOWN):
+                _log.exception("router %s: the store refused an append", self._name)
+            raise
+        at = 0
+        for batch, future in arrived:
+            if not future.done():
+                future.set_result(encode_replies(replies[at : at + len(batch)]))
+            at += len(batch)
+        self.meter.count("messages", len(commands))
+        self.meter.count("turns")
+        self.meter.record("turn", time.perf_counter() - started)
+        self.meter.record("batch_size_1e-6", len(commands) / 1e6)
+
+    async def _decide(self, commands: list[AnyCommand], started: float) -> list[AnyReply]:
+        for account in {command.account for command in commands} - self._claimed:
+            await self._claim(account, self._epoch)
+        missing = self._core.missing(commands)
+        if missing.contacts or missing.conversations:
+            self._core.learn(await self._load(missing))
+            self.meter.record("load", time.perf_counter() - started)
+        before = time.perf_counter()
+        outcome = self._core.apply(commands, time.time_ns() // 1_000_000)
+        decided = time.perf_counter()
+        self.meter.record("decide", decided - before)
+        await self._append(outcome)
+        self.meter.record("append", time.perf_counter() - decided)
+        if outcome.placements:
+            for placement in outcome.placements:
+                self._notices[placement.conversation] = placement
+            self._notify.set()
+        return [
+            await self._with_messages(command, reply) if isinstance(reply, Exported) else reply
+            for command, reply in zip(commands, outcome.replies, strict=True)
+        ]
+
+    async def _load(self, missing: Missing) -> Any:
+        return await self._store.load(missing)
+
+    async def _append(self, outcome: Outcome) -> None:
+        appends = [
+            self._store.append(account, self._epoch, changes)
+            for account, changes in outcome.changes.items()
+            if not changes.empty
+        ]
+        if len(appends) == 1:
+            await appends[0]
+        elif appends:
+            # every account's append must have ended before the turn does, whatever became of the others
+            ended = await asyncio.gather(*appends, return_exceptions=True)
+            for result in ended:
+                if isinstance(result, BaseException):
+                    raise result
+
+    async def _with_messages(self, command: AnyCommand, reply: Exported) -> Exported:
+        """Complete an export with the messages, which only the store has all of."""
+        if reply.record is None:
+            return reply
+        messages = await self._store.messages(command.account, reply.record.id)
+        return msgspec.structs.replace(reply, messages=messages)
+
+    async def _tell_dispatcher(self) -> None:
+        """Bring placements to the dispatcher; one that is down reads them from the store when it is back."""
+        while True:
+            await self._notify.wait()
+            self._notify.clear()
+            resyncs, self._resyncs = self._resyncs, set()
+            notices, self._notices = self._notices, {}
+            try:
+                if notices:
+                    await self._dispatcher.call("place", encode_placements(list(notices.values())))
+                for account in resyncs:
+                    await self._dispatcher.call("resync", account)
+            except Unavailable:
+                _log.info("the dispatcher is down; it reads the store when it is back")
+                await asyncio.sleep(_RETRY_S)
+                self._resyncs |= resyncs
+                self._resyncs |= {placement.account for placement in notices.values()}
+                self._notify.set()
+            except Exception:
+                _log.exception("could not tell the dispatcher")
+                await asyncio.sleep(_RETRY_S)
+
+    def _describe(self) -> dict[str, Any]:
+        return {
+            "epoch": self._epoch,
+            "slots": [self._slots[0], self._slots[-1]],
+            "contacts": self._core.contacts,
+            "waiting": sum(len(batch) for batch, _ in self._arrived),
+            **self.meter.report(),
+        }

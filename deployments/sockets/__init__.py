@@ -1,0 +1,1 @@
+"""The live sockets of a gateway: frames in and out, desks, visitors, and the hub that feeds them."""

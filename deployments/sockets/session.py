@@ -1,0 +1,308 @@
+"""One socket: frames in, calls to their handlers, answers out; bad input costs nobody but its sender.
+
+The rules of the wire: text frames of UTF-8 JSON; a frame over the limit closes the socket with 1009,
+invalid UTF-8 with 1007, a binary frame with 1003; anything else that is wrong is answered and the
+socket stays open. Calls over the rate are answered with *rate_limited* and do nothing.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+
+from cluster.store.valkey import STORE_DOWN
+from models.domain.errors import RateLimited, RaydeskError, TooLarge, Unauthorized, Unavailable
+from models.protocol import jsonrpc
+from models.protocol.jsonrpc import CallId
+from models.protocol.methods import Method
+from models.security.rate import TokenBucket
+
+if TYPE_CHECKING:
+    from deployments.gateway import GatewayActor
+
+_log = logging.getLogger(__name__)
+#: After this many refusals in a row a socket is closed: it does not listen.
+_MOST_REFUSALS = 200
+#: Close codes 4000 to 4999 are ours to define (RFC 6455, section 7.4.2).
+CLOSE_EXPIRED = 4401
+CLOSE_NOT_OPENED = 4408
+_TEXT = WSMsgType.TEXT
+_CONTINUATION = WSMsgType.CONTINUATION
+_CLOSE = WSMsgType.CLOSE
+_UNSET = msgspec.UNSET
+
+Handler = Callable[[Any, Any, Any], None]
+Entry = tuple[Callable[[Any], Any], Handler]
+
+
+def method_table(methods: dict[str, Method], handlers: dict[str, Handler]) -> dict[str, Entry]:
+    """Join each method with its handler; a method without one, or the reverse, is a mistake of ours."""
+    if methods.keys() != handlers.keys():
+        raise TypeError(f"methods and handlers differ: {methods.keys() ^ handlers.keys()}")
+    return {name: (msgspec.json.Decoder(method.params).decode, handlers[name]) for name, method in methods.items()}
+
+
+class BatchSlot:
+    """The place of one answer in the answer to a batch."""
+
+    __slots__ = ("batch", "call_id")
+
+    def __init__(self, batch: "Batch", call_id: CallId) -> None:
+        self.batch = batch
+        self.call_id = call_id
+
+
+class Batch:
+    """The answers of one batch frame; they leave together when the last one is there."""
+
+    def __init__(self, send: Callable[[bytes], None]) -> None:
+        self._send = send
+        self._expected = 0
+        self._answers: list[bytes] = []
+        self._complete = False
+
+    def slot(self, call_id: CallId) -> BatchSlot:
+        """Expect one more answer."""
+        self._expected += 1
+        return BatchSlot(self, call_id)
+
+    def fill(self, answer: bytes) -> None:
+        """Take an answer."""
+        self._answers.append(answer)
+        self._flush()
+
+    def close(self) -> None:
+        """Expect no more than was asked for until now."""
+        self._complete = True
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._complete and self._answers and len(self._answers) >= self._expected:
+            self._send(b"[" + b",".join(self._answers) + b"]")
+
+
+class Session(WSListener):
+    """What desks and visitors have in common.
+
+    Args:
+        gateway: the actor that holds this socket.
+    """
+
+    table: ClassVar[dict[str, Entry]]
+
+    def __init__(self, gateway: "GatewayActor") -> None:
+        self.gateway = gateway
+        self.transport: WSTransport | None = None
+        self.address = ""
+        self.connected_at = 0.0
+        self.expires_s = 0
+        self.opened = False
+        #: the store's channel that feeds this session, empty while none does.
+        self.channel = ""
+        self.paused = False
+        self._bucket: TokenBucket | None = None
+        self._refusals = 0
+        self._partial: bytearray | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # -- what the socket tells -------------------------------------------------------------------
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """Take the socket, unless this address has too many."""
+        self.transport = transport
+        peer = transport.underlying_transport.get_extra_info("peername")
+        self.address = peer[0] if isinstance(peer, tuple) else ""
+        limits = self.gateway.settings.limits
+        self.connected_at = now = time.monotonic()
+        self._bucket = TokenBucket(limits.socket_rate, limits.socket_burst, now)
+        if not self.gateway.admit(self):
+            transport.send_close(WSCloseCode.POLICY_VIOLATION, b"too many sockets from this address")
+            transport.disconnect()
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """Let everything go that belonged to this socket."""
+        self.transport = None
+        for task in tuple(self._tasks):
+            task.cancel()
+        self.gateway.dismiss(self)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Take one frame."""
+        kind = frame.msg_type
+        if kind == _TEXT and frame.fin and self._partial is None:
+            self.on_text(frame.get_payload_as_bytes())
+        elif kind == _CLOSE:
+            transport.send_close(frame.get_close_code(), frame.get_close_message())
+            transport.disconnect()
+        elif kind == _TEXT or kind == _CONTINUATION:
+            self._assemble(frame)
+        elif kind == WSMsgType.BINARY:
+            self._close(WSCloseCode.UNSUPPORTED_DATA, b"frames are text")
+
+    def _assemble(self, frame: WSFrame) -> None:
+        """Join the fragments of a message, within the limit of one frame."""
+        if self._partial is None:
+            self._partial = bytearray()
+        self._partial += frame.get_payload_as_bytes()
+        if len(self._partial) > self.gateway.settings.limits.frame_bytes:
+            self._close(WSCloseCode.MESSAGE_TOO_BIG, b"message over the limit of one frame")
+        elif frame.fin:
+            text, self._partial = bytes(self._partial), None
+            self.on_text(text)
+
+    def pause_writing(self) -> None:
+        """Stop pushing to a reader that does not keep up; it reads the rest from the log later."""
+        self.paused = True
+
+    def resume_writing(self) -> None:
+        """Go on where the log was left."""
+        self.paused = False
+        if self.opened:
+            self.spawn(self.resume())
+
+    # -- calls ------------------------------------------------------------------------------------
+
+    def on_text(self, text: bytes) -> None:
+        """Take one text message: a call, or a batch of them."""
+        if text[:1] == b"[" or (text[:1].isspace() and jsonrpc.is_batch(text)):
+            self._on_batch(text)
+            return
+        try:
+            call = jsonrpc.decode_call(text)
+        except jsonrpc.ProtocolError as error:
+            self._on_bad_call(text, error)
+            return
+        self._on_call(call, call.id)
+
+    def _on_bad_call(self, text: bytes, error: jsonrpc.ProtocolError) -> None:
+        if self._over_rate(_UNSET):
+            return
+        self.send(error.response)
+        try:
+            text.decode()
+        except UnicodeDecodeError:
+            self._close(WSCloseCode.INVALID_TEXT, b"text frames are UTF-8")
+
+    def _on_batch(self, text: bytes) -> None:
+        try:
+            frames = jsonrpc.split_batch(text)
+        except jsonrpc.ProtocolError as error:
+            self._on_bad_call(text, error)
+            return
+        batch = Batch(self.send)
+        for frame in frames:
+            try:
+                call = jsonrpc.decode_call(frame)
+            except jsonrpc.ProtocolError as error:
+                batch.slot(None)
+                batch.fill(error.response)
+                continue
+            self._on_call(call, call.id if call.id is _UNSET else batch.slot(call.id))
+        batch.close()
+
+    def _on_call(self, call: jsonrpc.Call, call_id: Any) -> None:
+        if self._over_rate(call_id):
+            return
+        entry = self.table.get(call.method)
+        if entry is None:
+            self.answer(call_id, jsonrpc.failure, jsonrpc.METHOD_NOT_FOUND, f"no method {call.method[:64]!r} here")
+            return
+        try:
+            params = entry[0](call.params)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            self.answer(call_id, jsonrpc.failure, jsonrpc.INVALID_PARAMS, f"{call.method}: {error}")
+            return
+        try:
+            entry[1](self, params, call_id)
+        except RaydeskError as error:
+            self.fail(call_id, error)
+
+    def _over_rate(self, call_id: Any) -> bool:
+        assert self._bucket is not None
+        wait_s = self._bucket.take(time.monotonic())
+        if not wait_s:
+            self._refusals = 0
+            return False
+        self._refusals += 1
+        if self._refusals > _MOST_REFUSALS:
+            self._close(WSCloseCode.POLICY_VIOLATION, b"far over the rate")
+        else:
+            self.fail(call_id, RateLimited("too many calls on this socket", round(wait_s, 3)))
+        return True
+
+    # -- answers ----------------------------------------------------------------------------------
+
+    def answer(self, call_id: Any, write: Callable[..., bytes], *args: Any) -> None:
+        """Answer a call, unless it was a notification; ``write`` gets the call's id last."""
+        if call_id is _UNSET:
+            return
+        if type(call_id) is BatchSlot:
+            call_id.batch.fill(write(*args, call_id.call_id))
+        else:
+            self.send(write(*args, call_id))
+
+    def succeed(self, call_id: Any, result: Any) -> None:
+        """Answer that a call did what it was asked."""
+        self.answer(call_id, jsonrpc.success, result)
+
+    def fail(self, call_id: Any, error: RaydeskError) -> None:
+        """Answer that a call did not."""
+        self.answer(call_id, jsonrpc.failure_of, error)
+
+    def send(self, frame: bytes) -> None:
+        """Write one text frame, if the socket is still there."""
+        if self.transport is not None:
+            self.transport.send(_TEXT, frame)
+
+    def _close(self, code: WSCloseCode | int, reason: bytes) -> None:
+        if self.transport is not None:
+            self.transport.send_close(code, reason)  # type: ignore[arg-type]
+            self.transport.disconnect()
+
+    def close(self, code: WSCloseCode | int, reason: bytes) -> None:
+        """End this socket; ``reason`` is for a person."""
+        self._close(code, reason)
+
+    def spawn(self, work: Awaitable[Any], call_id: Any = _UNSET) -> None:
+        """Work on a call that must wait, and answer it then; ends with the socket."""
+        task = asyncio.ensure_future(self._answer_later(work, call_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer_later(self, work: Awaitable[Any], call_id: Any) -> None:
+        try:
+            result = await work
+        except RaydeskError as error:
+            self.fail(call_id, error)
+        except STORE_DOWN:
+            self.fail(call_id, Unavailable("the store does not answer; try again"))
+        except Exception:
+            _log.exception("a call failed")
+            self.fail(call_id, RaydeskError("internal error"))
+        else:
+            if result is not None:
+                self.succeed(call_id, result)
+
+    # -- for both kinds -----------------------------------------------------------------------------
+
+    def check_text(self, text: str) -> None:
+        """Refuse a text over ``limits.text_bytes``; most texts are known to fit without encoding them."""
+        limit = self.gateway.settings.limits.text_bytes
+        if len(text) * 4 > limit and len(text.encode()) > limit:
+            raise TooLarge(f"the text has more than {limit} bytes")
+
+    def not_opened(self, method: str) -> Unauthorized:
+        """Say that a session must be opened first."""
+        return Unauthorized(f"call {method} with a token first")
+
+    def on_discover(self, params: Any, call_id: Any) -> None:
+        """``rpc.discover``: return the OpenRPC document."""
+        self.succeed(call_id, self.gateway.openrpc)
+
+    async def resume(self) -> None:
+        """Fill the gap since the last payload from the store."""
+        raise NotImplementedError

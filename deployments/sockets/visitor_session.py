@@ -1,0 +1,251 @@
+"""A visitor: one open client of a contact; writes, and sees each answer exactly once.
+
+The cursor of a visitor is the id of a message. What agents say arrives live; after any break the
+session reads the conversation's own list from its cursor on. A visitor's own messages are confirmed by
+receipts and not pushed to the socket that sent them.
+"""
+
+import time
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from cluster.store import keys
+from cluster.store.reading import VisitState
+from deployments.desk_methods import receipt_result
+from deployments.sockets.session import Session, method_table
+from models.domain.commands import AnyReply, Receipt, Receive, Typing
+from models.domain.errors import Forbidden, NotFound, RaydeskError, Unauthorized
+from models.domain.ids import is_conversation_id, message_id, split_message_id
+from models.protocol import jsonrpc, methods
+from models.security.tokens import VisitorClaims
+
+if TYPE_CHECKING:
+    from deployments.gateway import GatewayActor
+
+#: Receipts remembered to keep a visitor's own messages out of a replay.
+_OWN_MESSAGES = 256
+
+
+class _Seen(msgspec.Struct, gc=False):
+    conversation: str
+    seq: int
+
+
+class _LiveEvent(msgspec.Struct, gc=False):
+    type: str
+    message: _Seen | None = None
+    contact: str = ""
+
+
+_events = msgspec.json.Decoder(list[msgspec.Raw])
+_event = msgspec.json.Decoder(_LiveEvent)
+_seen = msgspec.json.Decoder(_Seen)
+
+
+class VisitorSession(Session):
+    """One visitor socket."""
+
+    def __init__(self, gateway: "GatewayActor") -> None:
+        super().__init__(gateway)
+        self.claims: VisitorClaims | None = None
+        #: who the visitor is after all moves; the token names who it was when it was signed.
+        self.contact = ""
+        self.skill = ""
+        #: (conversation, seq) of the newest message sent to this socket; SessionIDs sort by time.
+        self.cursor: tuple[str, int] = ("", 0)
+        self._opening = False
+        self._reading = False
+        self._kept_back: list[bytes] = []
+        self._own: deque[tuple[str, int]] = deque(maxlen=_OWN_MESSAGES)
+
+    # -- opening and resuming -----------------------------------------------------------------------
+
+    def on_open(self, params: methods.VisitOpen, call_id: Any) -> None:
+        """``visit.open``: subscribe first, then read, so that no gap opens."""
+        if self._opening or self.claims is not None:
+            raise Unauthorized("this socket has a visit already")
+        claims = self.gateway.signer.verify_visitor(params.token, time.time())
+        inbox = self.gateway.settings.inboxes.get(claims.inbox)
+        if inbox is None or inbox.account != claims.account:
+            raise Unauthorized("the inbox of this token does not exist any more")
+        self.skill = inbox.skill
+        self._opening = True
+        self.spawn(self._open(claims, params.cursor, call_id), call_id)
+
+    async def _open(self, claims: VisitorClaims, cursor: str | None, call_id: Any) -> None:
+        try:
+            state = await self._join_and_read(claims, cursor)
+        finally:
+            self._opening = False
+        self.claims = claims
+        self.opened = True
+        self.expires_s = claims.expires_s
+        self.succeed(call_id, _opened(state))
+        self._go_live(state)
+
+    async def _join_and_read(self, claims: VisitorClaims, cursor: str | None) -> VisitState:
+        """Listen to the contact's channel and read; once more if the contact moved meanwhile."""
+        self._reading = True
+        contact = self.contact or claims.contact
+        while True:
+            if contact != self.contact:
+                await self.gateway.feed(self, keys.visit_channel(claims.account, contact))
+                self.contact = contact
+            state = await self.gateway.reading.visit(claims.account, contact, cursor)
+            if state.contact == contact:
+                return state
+            contact = state.contact
+
+    def _go_live(self, state: VisitState) -> None:
+        if state.cursor is not None:
+            self.cursor = max(self.cursor, state.cursor)
+        self._reading = False
+        kept_back, self._kept_back = self._kept_back, []
+        for payload in kept_back:
+            self._take(payload)
+
+    async def resume(self) -> None:
+        """Read what was missed since the cursor, without what this socket sent itself."""
+        claims = self.claims
+        if claims is None or self._reading or self.paused:
+            return
+        self._reading = True
+        try:
+            cursor = message_id(*self.cursor) if self.cursor[0] else None
+            state = await self._join_and_read(claims, cursor)
+            own = set(self._own)
+            fresh = [
+                message
+                for message in state.messages
+                if (place := _place(message)) > self.cursor and place not in own
+            ]
+            if fresh:
+                events = b",".join(b'{"type":"message","message":' + message + b"}" for message in fresh)
+                self.send(jsonrpc.live_frame(b"[" + events + b"]"))
+            self._go_live(state)
+        finally:
+            self._reading = False
+
+    def on_live(self, payload: bytes) -> None:
+        """Take a JSON array of events as published."""
+        if not self._reading:
+            self._take(payload)
+        elif len(self._kept_back) < _OWN_MESSAGES:
+            self._kept_back.append(payload)
+
+    def _take(self, payload: bytes) -> None:
+        if self.paused:
+            return
+        fresh: list[bytes] = []
+        for raw in _events.decode(payload):
+            event = _event.decode(raw)
+            if event.type == "moved":
+                self.spawn(self.resume())
+                continue
+            if event.message is not None:
+                place = (event.message.conversation, event.message.seq)
+                if place <= self.cursor:
+                    continue
+                self.cursor = place
+            fresh.append(bytes(raw))
+        if fresh:
+            self.send(jsonrpc.live_frame(b"[" + b",".join(fresh) + b"]"))
+
+    # -- calls ----------------------------------------------------------------------------------------
+
+    def on_send(self, params: methods.Write, call_id: Any) -> None:
+        """``message.send``: have a message taken; the answer is its receipt."""
+        claims = self.claims
+        if claims is None:
+            raise self.not_opened("visit.open")
+        self.check_text(params.text)
+        self.gateway.router.submit_message(
+            Receive(
+                account=claims.account,
+                contact=self.contact,
+                channel=claims.channel,
+                inbox=claims.inbox,
+                external_id=claims.external_id,
+                source_id=params.client_id,
+                text=params.text,
+                received_at_ms=time.time_ns() // 1_000_000,
+                skill=self.skill,
+                conversation=params.conversation,
+                reply_to=params.reply_to,
+            ),
+            partial(self._on_receipt, call_id),
+        )
+
+    def _on_receipt(self, call_id: Any, reply: AnyReply | RaydeskError) -> None:
+        if type(reply) is Receipt:
+            self._own.append((reply.conversation, reply.seq))
+            self.succeed(call_id, receipt_result(reply))
+        else:
+            self.fail(call_id, reply if isinstance(reply, RaydeskError) else RaydeskError("internal error"))
+
+    def on_ack(self, params: methods.VisitAck, call_id: Any) -> None:
+        """``visit.ack``: remember how far the contact has seen its conversation."""
+        claims = self._claims()
+        place = split_message_id(params.cursor)
+        if place > self.cursor and place not in self._own:
+            raise NotFound("this visitor was sent no such message")
+        self.gateway.visit_acked(claims.account, self.contact, params.cursor)
+        self.succeed(call_id, methods.Ok())
+
+    def on_typing(self, params: methods.ConversationRef, call_id: Any) -> None:
+        """``typing``: show the agent that the contact types."""
+        claims = self._claims()
+        if not is_conversation_id(params.conversation):
+            raise Forbidden("this contact has no such open conversation")
+        self.gateway.ask_quietly(
+            self,
+            Typing(account=claims.account, conversation=params.conversation, contact=self.contact),
+            call_id,
+        )
+
+    def on_history(self, params: methods.HistoryPage, call_id: Any) -> None:
+        """``history.page``: older messages of one of the visitor's own conversations."""
+        self.spawn(self._history(self._claims(), params), call_id)
+
+    async def _history(self, claims: VisitorClaims, params: methods.HistoryPage) -> methods.Page:
+        messages, more = await self.gateway.reading.history(
+            claims.account, params.conversation, params.before, params.limit, contact=self.contact
+        )
+        return methods.Page([msgspec.Raw(message) for message in messages], more)
+
+    def _claims(self) -> VisitorClaims:
+        if self.claims is None:
+            raise self.not_opened("visit.open")
+        return self.claims
+
+
+def _place(message: bytes) -> tuple[str, int]:
+    seen = _seen.decode(message)
+    return seen.conversation, seen.seq
+
+
+def _opened(state: VisitState) -> methods.VisitOpened:
+    return methods.VisitOpened(
+        contact=state.contact,
+        conversation=state.record.id if state.record else None,
+        state=state.record.state if state.record else None,
+        cursor=message_id(*state.cursor) if state.cursor else None,
+        snapshot=state.snapshot,
+        messages=[msgspec.Raw(message) for message in state.messages],
+    )
+
+
+VisitorSession.table = method_table(
+    methods.methods_on("visitor"),
+    {
+        "rpc.discover": VisitorSession.on_discover,
+        "visit.open": VisitorSession.on_open,
+        "visit.ack": VisitorSession.on_ack,
+        "message.send": VisitorSession.on_send,
+        "typing": VisitorSession.on_typing,
+        "history.page": VisitorSession.on_history,
+    },
+)
