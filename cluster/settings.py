@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, cast
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cluster.secrets_file import NAME as SECRETS_FILE
 from cluster.secrets_file import ensure_secret_key, open_to_others, read_secrets, read_toml
 from cluster.settings_error import SettingsError, problems_of, redacted
+from cluster.settings_rules import PREFIX, disagreements
 from cluster.settings_sections import (
     AccountSettings,
     DispatcherSettings,
@@ -55,7 +56,6 @@ __all__ = [
 ]
 
 MASK = "********"
-PREFIX = "RAYDESK_"
 CONFIG_VARIABLE = "RAYDESK_CONFIG"
 DEFAULT_CONFIG = Path("config.toml")
 DEFAULT_ACCOUNT = "default"
@@ -98,17 +98,12 @@ class Settings(BaseSettings):
         """Take arguments alone: `load_settings` reads the sources, as their errors must name them."""
         return (init_settings,)
 
-    @field_validator("accounts")
-    @classmethod
-    def _at_least_one_account(cls, accounts: dict[str, AccountSettings]) -> dict[str, AccountSettings]:
-        return accounts or {DEFAULT_ACCOUNT: AccountSettings()}
-
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        """Check what no setting can tell alone."""
-        if not self.accounts:  # defaults are not validated
+        """Add what must be there, and check what no setting can tell alone."""
+        if not self.accounts:
             self.accounts[DEFAULT_ACCOUNT] = AccountSettings()
-        if problems := list(_disagreements(self)):
+        if problems := list(disagreements(self)):
             raise ValueError("\n".join(problems))
         return self
 
@@ -185,9 +180,11 @@ def _validated(sources: list[tuple[str, dict[str, Any]]], problems: list[str]) -
         settings = Settings(**merged)
     except ValidationError as error:
         raise SettingsError(*problems, *problems_of(error, Settings, _finder(sources))) from None
-    if problems:
+    settings = _completed(settings)
+    # With the real numbers, the gateways' ports may reach further.
+    if problems := [*problems, *disagreements(settings)]:
         raise SettingsError(*problems)
-    return _completed(settings)
+    return settings
 
 
 def _completed(settings: Settings) -> Settings:
@@ -216,46 +213,6 @@ def _finder(sources: list[tuple[str, dict[str, Any]]]) -> Callable[[tuple[str, .
         return ""
 
     return found_in
-
-
-def _disagreements(settings: Settings) -> Iterator[str]:
-    gateway, limits, ingress = settings.gateway, settings.limits, settings.ingress
-    last_port = gateway.port + max(1, gateway.count) - 1
-    if last_port > 65_535:
-        yield f"gateway.port: found {gateway.port} for {gateway.count} gateways; allowed: all ports up to 65535"
-    if gateway.port <= settings.http.port <= last_port:
-        yield f"http.port: found {settings.http.port}; allowed: any but the gateways' {gateway.port} to {last_port}"
-    if gateway.public_url and gateway.count > 1 and "{port}" not in gateway.public_url:
-        yield f"gateway.public_url: found no {{port}}; allowed: a URL with {{port}}, as there are {gateway.count}"
-    if ingress.max_replicas < ingress.min_replicas:
-        yield f"ingress.max_replicas: found {ingress.max_replicas}; allowed: from min_replicas, {ingress.min_replicas}"
-    if limits.text_bytes > limits.frame_bytes:
-        yield f"limits.text_bytes: found {limits.text_bytes}; allowed: up to frame_bytes, {limits.frame_bytes}"
-    if 0 < len(settings.security.secret_key.get_secret_value()) < 32:
-        yield "security.secret_key: found a text that is too short; allowed: at least 32 characters, or empty"
-    for name, inbox in settings.inboxes.items():
-        yield from _inbox_problems(f"inboxes.{name}", inbox, settings.accounts)
-
-
-def _inbox_problems(name: str, inbox: InboxSettings, accounts: Mapping[str, AccountSettings]) -> Iterator[str]:
-    if inbox.account not in accounts:
-        yield f"{name}.account: found {inbox.account!r}; allowed: one of {', '.join(sorted(accounts))}"
-    if inbox.channel != "wechat":
-        return
-    needed: dict[str, str] = {
-        "app_id": inbox.app_id,
-        "token": inbox.token.get_secret_value(),
-        "app_secret": inbox.app_secret.get_secret_value(),
-    }
-    aes_key = inbox.encoding_aes_key.get_secret_value()
-    if inbox.mode == "aes":
-        needed["encoding_aes_key"] = aes_key
-    for setting, value in needed.items():
-        if not value:
-            variable = PREFIX + f"{name}.{setting}".replace(".", "__").upper()
-            yield f"{name}.{setting}: found nothing; a wechat inbox needs it (in {SECRETS_FILE} or {variable})"
-    if aes_key and not (len(aes_key) == 43 and aes_key.isascii() and aes_key.isalnum()):
-        yield f"{name}.encoding_aes_key: found another form; allowed: 43 letters and digits, as WeChat shows them"
 
 
 def _config_path(path: Path | None) -> Path | None:

@@ -66,7 +66,9 @@ class GatewaySettings(Section):
 
     host: Host = Field(default="127.0.0.1", description="Address that the gateways bind to.")
     port: Port = Field(default=7410, description="TCP port of the first gateway; the others take the ports after it.")
-    count: Count = Field(default=0, description="Gateways in the system; 0 = half the cores, at least 1.")
+    count: Count = Field(
+        default=0, description="Gateways in the system; 0 = half the cores where raydesk starts, at least 1."
+    )
     public_url: str = Field(
         default="",
         pattern=r"^(wss?://[^\s/@]+(/[^\s]*)?)?$",
@@ -83,7 +85,8 @@ class RouterSettings(Section):
     """The actors that own the conversations, one per shard."""
 
     count: Count = Field(
-        default=0, description="Routers, and so shards, in the system; 0 = half the cores, at least 1."
+        default=0,
+        description="Routers, and so shards, in the system; 0 = half the cores where raydesk starts, at least 1.",
     )
     # Ray inlines arguments under 100 KB in the call; larger ones go through its object store.
     batch_bytes: Positive = Field(

@@ -267,6 +267,12 @@ def test_wechat_inbox_takes_its_secrets_from_the_environment(folder: Path, monke
     assert load_settings(config).inboxes["shop"].token.get_secret_value() == SECRET
 
 
+def test_ports_are_checked_with_the_number_of_gateways_that_the_cores_give():
+    (line,) = problems(http={"port": 7413}, ray={"cpus": 8})
+    assert line == "http.port: found 7413; allowed: any but the gateways' 7410 to 7413"
+    assert load_settings(overrides={"http": {"port": 7413}, "ray": {"cpus": 4}}).gateway.count == 2
+
+
 def test_error_crosses_processes_with_its_lines():
     error = SettingsError("a: one", "b: two")
     assert pickle.loads(pickle.dumps(error)).problems == ("a: one", "b: two")
