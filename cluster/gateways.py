@@ -6,6 +6,7 @@ as long as the same ones live (rendezvous hashing, https://en.wikipedia.org/wiki
 when one dies only its own sockets move, and all processes agree without talking to each other.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import cast
@@ -15,6 +16,7 @@ from redis.asyncio import Redis
 
 from cluster.store import keys
 
+_log = logging.getLogger(__name__)
 CACHE_S = 1.0
 """A dead gateway is handed out for at most this long more; a client that cannot reach it asks again."""
 
@@ -79,4 +81,13 @@ class LiveGateways:
             for name in names:
                 pipe.get(keys.alive("gateway", name.decode()))
             reports = cast("list[bytes | None]", await pipe.execute())
-        return [_gateway.decode(report) for report in reports if report]
+        return [gateway for report in reports if report and (gateway := _decoded(report))]
+
+
+def _decoded(report: bytes) -> LiveGateway | None:
+    """Read a report; one of another form, of another version perhaps, must not hide the others."""
+    try:
+        return _gateway.decode(report)
+    except msgspec.DecodeError as error:
+        _log.warning("a gateway reports in a form that is not known: %s", error)
+        return None
