@@ -4,7 +4,7 @@ A replica that dies takes no accepted message with it: an answer of 200 leaves a
 message, and whoever got no answer sends the same again.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -32,7 +32,7 @@ def build_ingress(parts: IngressParts) -> FastAPI:
     """Build the whole HTTP application; needs no Ray."""
 
     @asynccontextmanager
-    async def running(_: FastAPI) -> AsyncIterator[None]:
+    async def running(_: FastAPI) -> AsyncGenerator[None]:
         async with parts.running():
             yield
 

@@ -136,7 +136,7 @@ def client_address(request: Request) -> str:
     peer = _address(request.client.host if request.client else "")
     if peer is not None and not peer.is_loopback:
         return _grouped(peer)
-    forwarded = _address(request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip())
+    forwarded = _address(",".join(request.headers.getlist("x-forwarded-for")).rpartition(",")[2].strip())
     return "" if forwarded is None else _grouped(forwarded)
 
 

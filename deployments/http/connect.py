@@ -101,7 +101,7 @@ class ConnectRoutes:
         claims = self._callers.agent(request)
         self._callers.charge(claims)
         url = await self._gateway(f"{claims.account}\0{claims.agent}", "desk")
-        return Connected(gateway=url, expires_at=claims.expires_s)
+        return Connected(gateway=url, token=None, expires_at=claims.expires_s, contact=None, visitor_id=None)
 
     async def _visitor(self, body: Connect) -> Connected:
         account = self._inboxes.web(body.inbox).account

@@ -1,6 +1,6 @@
 """``/v1/conversations``: a case and its messages as they are stored, for the account that they belong to."""
 
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import msgspec
 from fastapi import APIRouter, Path, Query
@@ -20,7 +20,7 @@ from models.domain.message import Claim, Message
 _DEFAULT_PAGE = 50
 _MAX_PAGE = 200
 _claim = msgspec.json.Decoder(Claim)
-_SECURITY = {"security": [{"apiKey": []}, {"agentToken": []}]}
+_SECURITY: dict[str, Any] = {"security": [{"apiKey": []}, {"agentToken": []}]}
 
 ConversationId = Annotated[str, Path(alias="id", description="The SessionID.")]
 

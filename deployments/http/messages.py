@@ -3,6 +3,8 @@
 A message is taken once by its inbox and ``source_id``, so whatever got no answer can be sent again.
 """
 
+from typing import Any
+
 import msgspec
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -21,7 +23,7 @@ from models.domain.errors import RaydeskError, TooLarge
 
 _message = msgspec.json.Decoder(IncomingMessage)
 _encode = msgspec.json.Encoder().encode
-_DOCUMENTED = {
+_DOCUMENTED: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": content_of(IncomingMessage) | content_of(IncomingMessage, NDJSON_TYPE, "One message a line."),

@@ -68,7 +68,7 @@ class LastResort:
         except Exception:  # the edge of the process: nobody above can do better
             if started:
                 raise
-            _log.exception("%s %s failed", scope["method"], scope["path"])
+            _log.exception("%s %r failed", scope["method"], scope["path"])
             await internal_error()(scope, receive, send)
 
 

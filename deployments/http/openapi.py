@@ -1,7 +1,7 @@
 """The OpenAPI document: FastAPI's own, with the types of the wire and the ways to prove who one is."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from fastapi import FastAPI
@@ -47,10 +47,7 @@ def openapi_builder(app: FastAPI, kinds: Sequence[type]) -> Callable[[], dict[st
 
 
 def _document(app: FastAPI, kinds: Sequence[type]) -> dict[str, Any]:
-    document = cast(
-        "dict[str, Any]",
-        get_openapi(title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes),
-    )
+    document = get_openapi(title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes)
     for operations in document["paths"].values():
         for operation in operations.values():
             # FastAPI describes its own form of a validation error, which is never sent

@@ -1,7 +1,7 @@
 """``/healthz``, ``/readyz``, ``/openrpc.json`` and ``/rpc``: is it well, what does it speak, and the desk's methods."""
 
 import asyncio
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -15,7 +15,7 @@ from deployments.http.parts import IngressParts
 from models.domain.errors import Unavailable
 
 _STORE_ANSWERS_S = 1.0
-_RPC_BODY = {
+_RPC_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {JSON_TYPE: {"schema": {"description": "A JSON-RPC 2.0 call or batch; see /openrpc.json"}}},

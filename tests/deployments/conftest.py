@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from cluster.settings_sections import StoreSettings
 from cluster.store.embedded import EmbeddedStore
 
 
@@ -20,7 +19,7 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def store_url() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="rd-"))
-    with EmbeddedStore(StoreSettings(data_dir=folder)) as server:
+    with EmbeddedStore(folder) as server:
         yield server.url
     shutil.rmtree(folder)
 
