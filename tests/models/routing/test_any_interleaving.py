@@ -6,8 +6,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from models.domain.commands import Offer
 from models.domain.conversation import HELD_STATES, OPEN_STATES
-from models.routing.dispatcher import Dispatcher, Read, Terms
+from models.routing.dispatcher import Dispatcher
 from models.routing.roster import Profile
+from models.routing.terms import Read, Terms
 from tests.models.routing.truthful_router import ACCOUNT, TruthfulRouter
 
 SKILLS = ("", "tax", "vat")
@@ -218,25 +219,27 @@ class AnyInterleaving(RuleBasedStateMachine):
     def everything_comes_to_rest(self):
         """Deliver all, let agents accept: then nobody waits for whom a suitable agent has room."""
         for _ in range(45):
-            self.strays, strays = [], self.strays
-            for order in strays:
-                self.apply(order)
-            while self.orders or self.router.news or self.snapshots:
-                while self.router.news:
-                    self.news_travels(0, "arrives")
-                while self.orders:
-                    self.an_order_travels(0, "answered")
-                while self.snapshots:
-                    self.a_late_read_is_told(0)
-                for record in self.router.in_state("offered"):
-                    if self.is_here(record.agent):
-                        self.router.accept(record.id)
+            while self.strays or self.orders or self.router.news or self.snapshots:
+                self.deliver_all()
             self.the_indexes_are_compared()
             self.time_passes(1_100)
         for record in self.router.in_state("waiting"):
             assert not [name for name in NAMES if self.could_take(name, record)], f"{record.id} was forgotten"
         for record in self.router.in_state(*HELD_STATES):
             assert self.is_here(record.agent), f"{record.id} stays with {record.agent}, who is gone"
+
+    def deliver_all(self):
+        while self.strays:
+            self.a_stray_order_arrives(0)
+        while self.router.news:
+            self.news_travels(0, "arrives")
+        while self.orders:
+            self.an_order_travels(0, "answered")
+        while self.snapshots:
+            self.a_late_read_is_told(0)
+        for record in self.router.in_state("offered"):
+            if self.is_here(record.agent):
+                self.router.accept(record.id)
 
     def is_here(self, name):
         desks = any(name in self.desks[each] for each in GATEWAYS if self.silent_since[each] is None)
@@ -258,7 +261,7 @@ class AnyInterleaving(RuleBasedStateMachine):
 
 TestAnyInterleaving = AnyInterleaving.TestCase
 TestAnyInterleaving.settings = settings(
-    max_examples=150,
+    max_examples=300,
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
