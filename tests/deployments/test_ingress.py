@@ -193,6 +193,9 @@ async def test_only_a_proxy_on_this_machine_is_believed_about_addresses(redis: R
     assert await try_from("203.0.113.9", "d", "198.51.100.4") == 429
     assert await try_from("2001:db8::1", "e", "") == 401
     assert await try_from("2001:db8::2", "f", "") == 429
+    headers = [("x-forwarded-for", "198.51.100.77"), ("x-forwarded-for", "198.51.100.1")]
+    answer = await world.client("127.0.0.1").post("/v1/login", json=body | {"name": "g"}, headers=headers)
+    assert answer.status_code == 429
     # a proxy that hides addresses: all share an allowance ten times as large
     assert [await try_from("127.0.0.1", f"hidden{n}", "") for n in range(11)] == [401] * 10 + [429]
 
@@ -610,15 +613,15 @@ async def test_pages_of_a_conversation_have_no_gap(world: World) -> None:
     lines: list[dict[str, Any] | bytes] = [message(source_id=str(n), text=str(n)) for n in range(1, 8)]
     conversation = (await bulk(world, lines, headers)).json()["results"][0]["conversation"]
     path = f"/v1/conversations/{conversation}/messages"
-    seen: list[int] = []
+    pages: list[list[int]] = []
     query: dict[str, int] = {"limit": 3}
     while True:
         page = (await world.http.get(path, params=query, headers=headers)).json()
-        seen += [each["seq"] for each in page["messages"]]
+        pages.append([each["seq"] for each in page["messages"]])
         if page["next_before"] is None:
             break
         query["before"] = page["next_before"]
-    assert seen == [7, 6, 5, 4, 3, 2, 1]
+    assert pages == [[7, 6, 5], [4, 3, 2], [1]]
     nothing = (await world.http.get(path, params={"before": 1}, headers=headers)).json()
     assert nothing == {"messages": [], "next_before": None}
     ahead = (await world.http.get(path, params={"before": 100, "limit": 200}, headers=headers)).json()
@@ -666,7 +669,7 @@ async def test_malformed_bodies_are_problems_everywhere(world: World, path: str,
 
 
 @pytest.mark.parametrize("field", ["account", "name", "password"])
-@pytest.mark.parametrize("bad", ["\ud800", 7, None, "x" * 5000, "\ud83d"])
+@pytest.mark.parametrize("bad", ["\ud800", 7, None, "x" * 5000])
 async def test_a_log_in_of_a_wrong_form_is_refused_and_not_repeated(world: World, field: str, bad: object) -> None:
     body = {"account": "demo", "name": "ann", "password": "hunter2hunter2"} | {field: bad}
     answer = await world.http.post(

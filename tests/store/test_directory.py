@@ -1,6 +1,7 @@
 """The directory on a real store: who may come in, and that secrets are not kept."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 
@@ -68,7 +69,7 @@ async def test_an_unknown_user_takes_as_much_work_as_a_known_one(redis: Redis) -
     checked: list[str] = []
 
     class Counting(PasswordHasher):
-        def verify(self, hash: str | bytes, password: str | bytes) -> bool:  # noqa: A002
+        def verify(self, hash: str | bytes, password: str | bytes) -> bool:
             checked.append(str(hash))
             return super().verify(hash, password)
 
@@ -111,6 +112,27 @@ async def test_a_hash_of_older_parameters_is_replaced_at_the_next_log_in(redis: 
     assert await Directory(redis, hasher=stronger).verify("demo", "ann", PASSWORD) == ANN
     assert b"m=16,t=2" in await redis.hget(keys.users("demo"), "ann")
     assert await Directory(redis, hasher=stronger).verify("demo", "ann", PASSWORD) == ANN
+
+
+async def test_a_new_password_set_during_a_rehash_stays(redis: Redis) -> None:
+    await Directory(redis, hasher=QUICK).add("demo", ANN, PASSWORD)
+    hashing, go_on = threading.Event(), threading.Event()
+
+    class Waiting(PasswordHasher):
+        def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+            if password == PASSWORD:
+                hashing.set()
+                go_on.wait(5)
+            return super().hash(password, salt=salt)
+
+    directory = Directory(redis, hasher=Waiting(time_cost=2, memory_cost=16, parallelism=1))
+    log_in = asyncio.create_task(directory.verify("demo", "ann", PASSWORD))
+    assert await asyncio.to_thread(hashing.wait, 5)
+    await Directory(redis, hasher=QUICK).set_password("demo", "ann", "another horse")
+    go_on.set()
+    assert await log_in == ANN
+    assert await directory.verify("demo", "ann", PASSWORD) is None
+    assert await directory.verify("demo", "ann", "another horse") == ANN
 
 
 async def test_a_session_ends_with_a_new_password_and_with_the_user(redis: Redis) -> None:
@@ -158,7 +180,7 @@ async def test_a_flood_of_log_ins_is_refused_and_the_loop_stays_free(
     monkeypatch.setattr(directory_module, "_HASHING_WAITING", 4)
 
     class Slow(PasswordHasher):
-        def verify(self, hash: str | bytes, password: str | bytes) -> bool:  # noqa: A002
+        def verify(self, hash: str | bytes, password: str | bytes) -> bool:
             time.sleep(0.05)
             return super().verify(hash, password)
 
