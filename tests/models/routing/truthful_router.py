@@ -50,7 +50,7 @@ class TruthfulRouter:
         if isinstance(command, Offer):
             if record.state == "offered" and record.agent == command.agent:
                 return Done(conversation=record.id)
-            if record.state != "waiting" or command.revision != record.revision:
+            if record.state != "waiting" or command.revision not in (0, record.revision):
                 return refusal
             self.change(record.id, state="offered", agent=command.agent, offer_expires_ms=command.expires_at_ms)
             return Done(conversation=record.id)

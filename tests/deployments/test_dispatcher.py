@@ -1,0 +1,412 @@
+"""The dispatcher without Ray: the real store, the real router core, and a network that can be cut."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from argon2 import PasswordHasher
+from redis.asyncio import Redis
+
+from cluster.clients import RouterClient
+from cluster.codec import encode_placements
+from cluster.settings import AccountSettings, Settings
+from cluster.settings_sections import DispatcherSettings, RouterSettings, StoreSettings
+from cluster.store import keys
+from cluster.store.directory import Directory
+from cluster.store.embedded import EmbeddedStore
+from cluster.store.valkey import STORE_DOWN, connect
+from deployments.dispatcher import DispatcherActor
+from models.domain.agent import User
+from models.domain.commands import Accept, Decline, Fence, Offer, Receive, Resolve, Snooze
+from models.domain.conversation import ConversationRecord, placement_of
+from models.domain.errors import BadRequest
+from models.domain.ids import contact_id
+from models.timeline.shard import Shard
+from tests.fakes import LocalRouter
+
+pytestmark = pytest.mark.anyio
+ACCOUNT = "demo"
+HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+class TellingRouter(LocalRouter):
+    """A local router that tells dispatchers of changes, as the router actor does; ``mute`` ones forget to."""
+
+    def __init__(self, redis):
+        super().__init__(redis)
+        self.redis = redis
+        self.listeners = []
+        self.mute = False
+
+    async def carry(self, shard, payload):
+        try:
+            return await super().carry(shard, payload)
+        except STORE_DOWN:
+            self._epoch, self._core = 0, Shard(entropy=os.urandom)
+            self._claimed.clear()
+            return b""
+
+    async def apply(self, commands):
+        replies = await super().apply(commands)
+        changed = {getattr(reply, "conversation", "") for reply in replies} - {""}
+        records = [await record_of(self.redis, conversation) for conversation in sorted(changed)]
+        if not self.mute:
+            for listener in self.listeners:
+                await listener.place(encode_placements([placement_of(ACCOUNT, record) for record in records]))
+        return replies
+
+    def offers(self):
+        return [(command.conversation, command.agent) for command in self.commands if isinstance(command, Offer)]
+
+
+async def record_of(redis, conversation):
+    return msgspec.json.decode(await redis.get(keys.conversation(ACCOUNT, conversation)), type=ConversationRecord)
+
+
+async def until(condition, within_s=8.0):
+    """Wait for a condition, plain or awaitable, with a deadline."""
+    deadline = time.monotonic() + within_s
+    while True:
+        result = condition()
+        if asyncio.iscoroutine(result):
+            result = await result
+        if result:
+            return result
+        assert time.monotonic() < deadline, f"not within {within_s} s: {condition}"
+        await asyncio.sleep(0.01)
+
+
+class World:
+    """One account's contacts, agents, routers and dispatchers over one store."""
+
+    def __init__(self, url):
+        self.settings = Settings(
+            store=StoreSettings(url=url),
+            accounts={ACCOUNT: AccountSettings()},
+            router=RouterSettings(count=2, deadline_s=1.0),
+            dispatcher=DispatcherSettings(offer_timeout_s=0.8, away_grace_s=0.6, tick_s=0.05),
+        )
+        self.redis = connect(self.settings.store)
+        self.directory = Directory(self.redis, hasher=HASHER)
+        self.router = TellingRouter(self.redis)
+        self.client = self.router_client()
+        self.actors = []
+        self.ended = []
+
+    def router_client(self):
+        return RouterClient(self.router.carry, shards=2, batch_bytes=80_000, queue_limit=1_000, deadline_s=1.0)
+
+    def start(self, audit_s=60.0):
+        actor = DispatcherActor(
+            self.settings,
+            router=self.router_client(),
+            superseded=lambda: self.ended.append(actor),
+            audit_s=audit_s,
+            poll_s=0.2,
+        )
+        self.actors.append(actor)
+        self.router.listeners.append(actor)
+        return actor
+
+    async def running(self, **kwargs):
+        actor = self.start(**kwargs)
+        await until(actor.ready)
+        return actor
+
+    async def die(self, actor):
+        """End it as a kill does: it neither hears nor says anything any more."""
+        self.router.listeners.remove(actor)
+        self.actors.remove(actor)
+        await actor.drain()
+
+    async def hire(self, name, **kwargs):
+        await self.directory.add(ACCOUNT, User(name=name, **kwargs), "correct horse")
+
+    async def write(self, who, skill=""):
+        receipt = await self.client.receive(
+            Receive(
+                account=ACCOUNT,
+                contact=contact_id(ACCOUNT, "web", "web", who),
+                channel="web",
+                inbox="web",
+                external_id=who,
+                source_id=f"{who}-{time.monotonic_ns()}",
+                text="hello",
+                received_at_ms=1,
+                skill=skill,
+            )
+        )
+        return receipt.conversation
+
+    async def desks(self, *agents, gateway="g0"):
+        for actor in self.actors:
+            await actor.report_desks(msgspec.msgpack.encode((gateway, [(ACCOUNT, agent) for agent in agents])))
+
+    async def holder(self, conversation):
+        record = await record_of(self.redis, conversation)
+        return record.agent or record.state
+
+    async def is_with(self, conversation, agent):
+        return await self.holder(conversation) == agent
+
+    async def accept(self, conversation, agent):
+        await self.client.ask(Accept(account=ACCOUNT, conversation=conversation, by=agent, role="agent"))
+
+    async def aclose(self):
+        for actor in self.actors:
+            await actor.drain()
+        await self.client.aclose()
+        await self.redis.aclose()
+
+
+@pytest.fixture
+async def world(store_url, redis: Redis):
+    world = World(store_url)
+    yield world
+    await world.aclose()
+
+
+async def test_a_conversation_that_waits_is_offered_when_a_desk_opens_and_one_that_comes_at_once(world):
+    await world.hire("ada", capacity=2)
+    first = await world.write("v1")
+    await world.running()
+    await world.desks("ada")
+    await until(lambda: world.is_with(first, "ada"))
+    second = await world.write("v2")
+    await until(lambda: world.is_with(second, "ada"))
+    third = await world.write("v3")
+    assert await world.holder(third) == "waiting"
+    await world.client.ask(Resolve(account=ACCOUNT, conversation=first, by="ada", role="agent"))
+    await until(lambda: world.is_with(third, "ada"))
+
+
+async def test_the_next_dispatcher_finds_all_again_and_the_old_one_ends(world):
+    await world.hire("ada", capacity=1)
+    old = await world.running()
+    await world.desks("ada")
+    held = await world.write("v1")
+    await until(lambda: world.is_with(held, "ada"))
+    await world.accept(held, "ada")
+    waits = await world.write("v2")
+    new = await world.running()
+    await until(lambda: world.ended == [old])
+    stats = new.stats()
+    assert (stats["waiting"], stats["held"]) == (1, 1)
+    world.actors.remove(old)
+    await world.desks("ada")
+    await world.client.ask(Resolve(account=ACCOUNT, conversation=held, by="ada", role="agent"))
+    await until(lambda: world.is_with(waits, "ada"))
+    await old.drain()
+
+
+async def test_a_superseded_dispatcher_is_refused_by_the_routers(world):
+    await world.hire("ada", capacity=1)
+    old = await world.running()
+    await world.redis.incr(keys.dispatcher_epoch(ACCOUNT))
+    for slot in (0, 1023):
+        await world.client.ask(Fence(account=ACCOUNT, epoch=99, slot=slot))
+    conversation = await world.write("v1")
+    await world.desks("ada")
+    await until(lambda: world.ended == [old])
+    assert await world.holder(conversation) == "waiting"
+
+
+async def test_the_start_waits_for_a_router_that_is_down(world):
+    await world.hire("ada", capacity=1)
+    conversation = await world.write("v1")
+    world.router.down = True
+    actor = world.start()
+    await world.desks("ada")
+    await asyncio.sleep(0.3)
+    assert not await actor.ready()
+    world.router.down = False
+    await until(actor.ready)
+    await until(lambda: world.is_with(conversation, "ada"))
+
+
+async def test_missed_news_is_found_by_the_comparison_with_the_store(world):
+    await world.hire("ada", capacity=1)
+    actor = await world.running(audit_s=0.2)
+    world.router.mute = True
+    conversation = await world.write("v1")
+    for _ in range(30):
+        await world.desks("ada")
+        await asyncio.sleep(0.1)
+        if await world.is_with(conversation, "ada"):
+            break
+    assert await world.is_with(conversation, "ada")
+    assert actor.stats()["accounts"][ACCOUNT]["repaired"] >= 1
+
+
+async def test_a_resync_is_answered_by_a_comparison_at_once(world):
+    await world.hire("ada", capacity=1)
+    actor = await world.running(audit_s=60)
+    await world.desks("ada")
+    world.router.mute = True
+    conversation = await world.write("v1")
+    await actor.resync(ACCOUNT)
+    await until(lambda: world.is_with(conversation, "ada"), within_s=1.5)
+
+
+async def test_an_offer_that_nobody_takes_goes_to_somebody_else(world):
+    await world.hire("ada", capacity=1)
+    await world.hire("ben", capacity=1)
+    await world.running()
+    await world.desks("ada", "ben")
+    conversation = await world.write("v1")
+    await until(lambda: world.is_with(conversation, "ada"))
+    await until(lambda: world.is_with(conversation, "ben"))
+    assert world.router.offers() == [(conversation, "ada"), (conversation, "ben")]
+
+
+async def test_who_declines_is_passed_over(world):
+    await world.hire("ada", capacity=1)
+    await world.hire("ben", capacity=1)
+    await world.running()
+    await world.desks("ada", "ben")
+    conversation = await world.write("v1")
+    await until(lambda: world.is_with(conversation, "ada"))
+    await world.client.ask(Decline(account=ACCOUNT, conversation=conversation, by="ada", role="agent"))
+    await until(lambda: world.is_with(conversation, "ben"))
+
+
+async def test_who_leaves_past_the_grace_is_relieved_of_what_they_hold(world):
+    await world.hire("ada", capacity=1)
+    await world.running()
+    await world.desks("ada")
+    conversation = await world.write("v1")
+    await until(lambda: world.is_with(conversation, "ada"))
+    await world.accept(conversation, "ada")
+    await world.desks()
+    await until(lambda: world.is_with(conversation, "waiting"))
+    await world.hire("ben", capacity=1)
+    await world.desks("ben")
+    await until(lambda: world.is_with(conversation, "ben"))
+
+
+async def test_a_snoozed_conversation_comes_back(world):
+    await world.hire("ada", capacity=1)
+    await world.running()
+    await world.desks("ada")
+    conversation = await world.write("v1")
+    await until(lambda: world.is_with(conversation, "ada"))
+    await world.accept(conversation, "ada")
+    await world.client.ask(
+        Snooze(
+            account=ACCOUNT,
+            conversation=conversation,
+            by="ada",
+            role="agent",
+            until_ms=int(time.time() * 1000) + 400,
+        )
+    )
+    assert await world.holder(conversation) == "snoozed"
+    await until(lambda: world.is_with(conversation, "ada"))
+
+
+async def test_presence_outlives_the_dispatcher(world):
+    await world.hire("ada", capacity=1)
+    first = await world.running()
+    await first.set_presence(ACCOUNT, "ada", "away", "lunch")
+    await world.die(first)
+    second = await world.running()
+    await world.desks("ada")
+    conversation = await world.write("v1")
+    await asyncio.sleep(0.3)
+    assert await world.holder(conversation) == "waiting"
+    await second.set_presence(ACCOUNT, "ada", "online")
+    await until(lambda: world.is_with(conversation, "ada"))
+    with pytest.raises(BadRequest):
+        await second.set_presence(ACCOUNT, "ada", "asleep")
+
+
+async def test_new_agents_and_changed_ones_are_known_soon(world):
+    await world.running()
+    await world.desks("ada")
+    conversation = await world.write("v1", skill="tax")
+    await world.hire("ada", capacity=1)
+    await asyncio.sleep(0.3)
+    assert await world.holder(conversation) == "waiting"
+    await world.directory.update(ACCOUNT, User(name="ada", skills=("tax",), capacity=1))
+    await until(lambda: world.is_with(conversation, "ada"), within_s=2)
+
+
+async def test_supervisors_take_part_only_with_a_capacity_of_their_own(world):
+    await world.hire("sue", role="supervisor")
+    await world.running()
+    await world.desks("sue")
+    conversation = await world.write("v1")
+    await asyncio.sleep(0.3)
+    assert await world.holder(conversation) == "waiting"
+    await world.directory.update(ACCOUNT, User(name="sue", role="supervisor", capacity=1))
+    await until(lambda: world.is_with(conversation, "sue"))
+
+
+async def test_an_account_made_while_running_is_opened(world):
+    actor = await world.running()
+    await world.directory.add_account("other")
+    await until(lambda: actor.stats()["accounts"].get("other", {}).get("running"))
+
+
+async def test_what_it_tells_about_itself_stands_in_the_store(world):
+    await world.hire("ada", capacity=1)
+    await world.running()
+    await world.desks("ada")
+    first = await world.write("v1")
+    await until(lambda: world.is_with(first, "ada"))
+    await world.accept(first, "ada")
+    await world.write("v2")
+
+    async def told():
+        data = await world.redis.get(keys.alive("dispatcher", "dispatcher"))
+        about = msgspec.json.decode(data) if data else {}
+        return (about.get("present"), about.get("waiting"), about.get("held"), about.get("offers")) == (1, 1, 1, 1)
+
+    await until(told)
+
+
+@pytest.fixture
+def short_folder():
+    """A fresh folder whose path is short enough for a unix socket in it."""
+    folder = Path(tempfile.mkdtemp(prefix="rd-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+async def test_it_survives_the_death_of_the_store(short_folder):
+    store = EmbeddedStore(short_folder)
+    await asyncio.to_thread(store.start)
+    world = World(store.url)
+    try:
+        await world.hire("ada", capacity=3)
+        actor = await world.running(audit_s=0.5)
+        await world.desks("ada")
+        before = await world.write("v1")
+        await until(lambda: world.is_with(before, "ada"))
+        await world.accept(before, "ada")
+        pid = (await world.redis.info("server"))["process_id"]
+        os.kill(pid, signal.SIGKILL)
+        await asyncio.sleep(0.5)
+        with pytest.raises(Exception, match="store"):
+            await actor.set_presence(ACCOUNT, "ada", "online")
+        await asyncio.to_thread(store.start)
+
+        async def written():
+            await world.desks("ada")
+            with contextlib.suppress(Exception):
+                return await world.write("v2")
+            return None
+
+        after = await until(written)
+        await until(lambda: world.is_with(after, "ada"))
+        assert await world.is_with(before, "ada")
+    finally:
+        await world.aclose()
+        await asyncio.to_thread(store.stop)
