@@ -105,7 +105,7 @@ class AccountSender:
             await reporter
 
     async def _read(self, walkers: asyncio.TaskGroup) -> None:
-        fresh = False  # False: entries may be marked as read that are not known here
+        fresh = False  # whether all that this epoch has read is known here
         failures = 0
         while not self._shared.stop.is_set():
             if self._lanes.full:
@@ -125,26 +125,24 @@ class AccountSender:
                 await self._take(entry, walkers)
 
     async def _fresh(self) -> list[Entry]:
-        return await self._store.fresh(self._account, PAGE, BLOCK_MS)
+        return await self._store.fresh(self._account, self._shared.epoch, PAGE, BLOCK_MS)
 
     async def _resume(self) -> list[Entry]:
-        """Take up what this or an earlier process read and did not finish."""
-        await self._store.prepare(self._account)
-        entries = [entry for entry in await self._store.pending(self._account) if entry.id not in self._known]
-        noted = await self._store.progress(self._account)
-        self._progress |= {
-            entry.outgoing.message: noted[entry.outgoing.message]
-            for entry in entries
-            if entry.outgoing and entry.outgoing.message in noted
-        }
+        """Make sure of stream and group; return what was read in this epoch and may not be known here."""
+        await self._check_epoch()
+        await self._store.prepare(self._account, self._shared.epoch)
+        entries = await self._store.pending(self._account, self._shared.epoch)
+        self._progress = await self._store.progress(self._account)
         for report in await self._store.reports(self._account):
             self._owe(report)
         return entries
 
     async def _take(self, entry: Entry, walkers: asyncio.TaskGroup) -> None:
+        if entry.id in self._known:
+            return
         if entry.outgoing is None:
             log.error("account %s: entry %r of the outbox cannot be read and is set aside", self._account, entry.id)
-            await self._stored(lambda: self._store.set_aside(self._account, entry.id))
+            await self._stored(lambda: self._store.set_aside(self._account, self._shared.epoch, entry.id))
             return
         self._known.add(entry.id)
         lane = entry.outgoing.conversation
@@ -158,6 +156,7 @@ class AccountSender:
             if report is None:
                 return  # stopping; the entry stays pending
             await self._finish(entry, report)
+            self._progress.pop(report.message, None)
             self._lanes.leave(lane)
             self._known.discard(entry.id)
             self._room.set()
@@ -168,7 +167,7 @@ class AccountSender:
         if channel is None:
             return _failed(outgoing, f"no channel {outgoing.channel!r} sends")
         parts = channel.parts(outgoing)
-        progress = self._progress.pop(outgoing.message, Progress())
+        progress = self._progress.get(outgoing.message, Progress())
         while progress.parts < len(parts):
             if self._shared.stop.is_set():
                 return None
@@ -193,8 +192,7 @@ class AccountSender:
 
     async def _send(self, channel: Channel, outgoing: Outgoing, text: str, key: str) -> Outcome:
         async with self._shared.calls:
-            if not await self._stored(lambda: self._store.is_current(self._shared.epoch)):
-                raise Superseded
+            await self._stored(self._check_epoch)
             try:
                 return await channel.send(outgoing, text, key)
             except Exception as error:
@@ -202,11 +200,15 @@ class AccountSender:
                 log.exception("channel %s broke its promise while sending %s", channel.name, outgoing.message)
                 return Later(detail=f"internal error: {type(error).__name__}")
 
+    async def _check_epoch(self) -> None:
+        if not await self._store.is_current(self._shared.epoch):
+            raise Superseded
+
     async def _note(self, outgoing: Outgoing, progress: Progress) -> None:
         await self._stored(lambda: self._store.note(self._account, outgoing.message, progress))
 
     async def _finish(self, entry: Entry, report: Delivered) -> None:
-        await self._stored(lambda: self._store.finish(self._account, entry.id, report))
+        await self._stored(lambda: self._store.finish(self._account, self._shared.epoch, entry.id, report))
         if report.state == "sent":
             self.sent += 1
         else:

@@ -2,10 +2,12 @@
 
 * An entry stays in the stream until `finish`, which takes it out and leaves the report owed in one
   transaction: whenever a process dies, either the answer is still to be sent or its report is to be given.
-* There is one consumer group with one consumer. `pending` returns all that was read and not finished, by
-  whichever process; so it is asked first at every start and after every failure of the store, because
-  a reading whose answer got lost has marked entries as read that nobody holds.
 * `take_epoch` supersedes every outbox before; each asks `is_current` before it sends.
+* Each epoch reads with a consumer group of its own, from the beginning: all that stands in the stream is
+  still to be sent. So a new outbox meets, in order, whatever earlier ones had read, and an old one that
+  still reads takes nothing away from it. `prepare` removes the groups of earlier epochs.
+* Within an epoch `pending` returns what was read and not finished. It is asked first at the start and
+  after every failure, as a reading whose answer got lost has marked entries that nobody holds.
 """
 
 from collections.abc import Mapping
@@ -19,7 +21,7 @@ from cluster.store import keys
 from models.domain.commands import Delivered
 from models.domain.outgoing import Outgoing
 
-GROUP = "outbox"
+CONSUMER = "outbox"
 _PAGE = 100
 _START = b"0-0"
 
@@ -60,7 +62,7 @@ _report = msgspec.json.Decoder(_Report)
 
 
 class GroupLost(Exception):
-    """The stream or its group are gone (an emptied store): `prepare` makes them again."""
+    """The stream or its group are gone: an emptied store, or a newer outbox; `prepare` makes them again."""
 
 
 class OutboxStore:
@@ -77,15 +79,19 @@ class OutboxStore:
         """Tell whether no newer outbox runs."""
         return int(cast("bytes | None", await self._redis.get(keys.OUTBOX_EPOCH)) or 0) <= epoch
 
-    async def prepare(self, account: str) -> None:
-        """Make stream and group where they are missing; what stands in the stream already is to be sent too."""
+    async def prepare(self, account: str, epoch: int) -> None:
+        """Make stream and group where they are missing, and remove the groups of earlier epochs."""
+        stream = keys.outbox(account)
         try:
-            await self._redis.xgroup_create(keys.outbox(account), GROUP, id="0", mkstream=True)
+            await self._redis.xgroup_create(stream, _group(epoch), id="0", mkstream=True)
         except ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise
+        for group in await self._redis.xinfo_groups(stream):
+            if int(group["name"]) < epoch:
+                await self._redis.xgroup_destroy(stream, group["name"])
 
-    async def pending(self, account: str) -> list[Entry]:
+    async def pending(self, account: str, epoch: int) -> list[Entry]:
         """Return all that was read and not finished, oldest first.
 
         Raises:
@@ -98,7 +104,7 @@ class OutboxStore:
                 "list[Any]",
                 await self._grouped(
                     self._redis.xautoclaim(
-                        keys.outbox(account), GROUP, GROUP, min_idle_time=0, start_id=start, count=_PAGE
+                        keys.outbox(account), _group(epoch), CONSUMER, min_idle_time=0, start_id=start, count=_PAGE
                     )
                 ),
             )
@@ -107,7 +113,7 @@ class OutboxStore:
             if start == _START:
                 return entries
 
-    async def fresh(self, account: str, count: int, block_ms: int) -> list[Entry]:
+    async def fresh(self, account: str, epoch: int, count: int, block_ms: int) -> list[Entry]:
         """Return at most ``count`` entries that nobody has read, oldest first; wait for them up to ``block_ms``.
 
         Raises:
@@ -116,7 +122,9 @@ class OutboxStore:
         streams = cast(
             "list[Any] | dict[bytes, list[Any]] | None",
             await self._grouped(
-                self._redis.xreadgroup(GROUP, GROUP, {keys.outbox(account): ">"}, count=count, block=block_ms)
+                self._redis.xreadgroup(
+                    _group(epoch), CONSUMER, {keys.outbox(account): ">"}, count=count, block=block_ms
+                )
             ),
         )
         if not streams:
@@ -134,21 +142,21 @@ class OutboxStore:
         """Remember how far an answer has got."""
         await cast("Any", self._redis.hset(keys.outbox_progress(account), message, cast("str", _json(progress))))
 
-    async def finish(self, account: str, entry_id: bytes, report: Delivered) -> None:
+    async def finish(self, account: str, epoch: int, entry_id: bytes, report: Delivered) -> None:
         """Take an entry out of the stream and owe its router the report, at once; may be repeated."""
         owed = _Report(
             conversation=report.conversation, message=report.message, state=report.state, detail=report.detail
         )
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.xack(keys.outbox(account), GROUP, entry_id)
+            pipe.xack(keys.outbox(account), _group(epoch), entry_id)
             pipe.xdel(keys.outbox(account), entry_id)
             pipe.hdel(keys.outbox_progress(account), report.message)
             pipe.hset(keys.outbox_reports(account), report.message, cast("str", _json(owed)))
             await pipe.execute()
 
-    async def set_aside(self, account: str, entry_id: bytes) -> None:
-        """Give an entry to nobody any more, and leave it in the stream for a human to look at."""
-        await self._redis.xack(keys.outbox(account), GROUP, entry_id)
+    async def set_aside(self, account: str, epoch: int, entry_id: bytes) -> None:
+        """Give an entry to nobody any more in this epoch, and leave it in the stream for a human to look at."""
+        await self._redis.xack(keys.outbox(account), _group(epoch), entry_id)
 
     async def reports(self, account: str) -> list[Delivered]:
         """Return the reports owed."""
@@ -178,6 +186,10 @@ class OutboxStore:
             if str(error).startswith("NOGROUP"):
                 raise GroupLost(str(error)) from None
             raise
+
+
+def _group(epoch: int) -> str:
+    return str(epoch)
 
 
 def _entry(entry_id: bytes, fields: dict[bytes, bytes]) -> Entry:

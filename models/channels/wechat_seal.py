@@ -155,7 +155,8 @@ class Seal:
             raise BadRequest(_UNOPENED) from None
         start = _PREFIX_BYTES + _LENGTH_BYTES
         end = start + int.from_bytes(plain[_PREFIX_BYTES:start], "big")
-        if len(plain) < start or not hmac.compare_digest(plain[end:], self._app_id.encode()):
+        # The app id ends the text, so this also finds a length that lies and a text that is too short.
+        if not hmac.compare_digest(plain[end:], self._app_id.encode()):
             raise BadRequest(_UNOPENED)
         return plain[start:end]
 
