@@ -24,7 +24,7 @@ from cluster.store.outbox import OutboxStore
 from cluster.store.valkey import connect
 from deployments.channels.channel import Call, Channel, Failed, Later, Outcome, Reading, Sent
 from deployments.channels.wechat import WeChat
-from deployments.outbox import Outbox
+from deployments.outbox import Outbox, OutboxActor
 from models.channels.backoff import Backoff
 from models.domain.commands import AnyCommand, AnyReply, Delivered, Done
 from models.domain.errors import NotFound, RaydeskError, Unavailable
@@ -135,7 +135,7 @@ async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]], w
     deadline = time.monotonic() + within_s
     while True:
         met = condition()
-        if met is True or (isinstance(met, Awaitable) and await met):
+        if (await met) if isinstance(met, Awaitable) else met:
             return
         assert time.monotonic() < deadline, "condition not met in time"
         await asyncio.sleep(0.01)
@@ -445,3 +445,18 @@ async def test_killed_outbox_is_followed_by_one_that_sends_what_is_left_in_order
         taken = [text for _, text in vendor.taken]
     assert taken == ["0", "1", "2", "2", "3", "4", "5", "6"]
     assert [state for _, state, _ in ears.states()] == ["sent"] * 5
+
+
+async def test_actor_tells_the_store_that_it_lives_until_it_is_drained(redis: Redis, empty_store_url: str):
+    settings = Settings(store=StoreSettings(url=empty_store_url), accounts={"demo": {}})
+    actor = OutboxActor(settings)
+    await until(lambda: redis.exists(keys.alive("outbox", "outbox")))
+    await until(lambda: actor_is_ready(actor))
+    assert (await actor.stats())["state"] == "running"
+    await actor.drain()
+    assert not await redis.exists(keys.alive("outbox", "outbox"))
+    assert (await actor.stats())["state"] == "stopped"
+
+
+async def actor_is_ready(actor: OutboxActor) -> bool:
+    return await actor.ready() > 0
