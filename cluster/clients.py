@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -26,12 +27,13 @@ _log = logging.getLogger(__name__)
 #: Carries one encoded batch to a shard's router and returns its encoded answers; empty bytes mean
 #: "not now, ask again". Raises ``Unavailable`` when the router cannot be reached.
 Transport = Callable[[int, bytes], Awaitable[bytes]]
-OnReply = Callable[[AnyReply | RaydeskError], None]
+#: Called once per command with the token it was submitted with, and the answer or the error.
+OnReply = Callable[[Any, AnyReply | RaydeskError], None]
+_Entry = tuple[AnyCommand, OnReply, Any]
 
 #: A command's envelope besides its text, in bytes; measured on encoded batches.
 _ENVELOPE_BYTES = 160
 _RETRY_S = 0.05
-_MOST_MOVES = 3
 _REMEMBERED_MOVES = 10_000
 
 
@@ -41,7 +43,7 @@ class _Lane:
     __slots__ = ("busy", "pending")
 
     def __init__(self) -> None:
-        self.pending: deque[tuple[AnyCommand, OnReply]] = deque()
+        self.pending: deque[_Entry] = deque()
         self.busy = False
 
 
@@ -75,26 +77,24 @@ class RouterClient:
         """How many commands wait for their call to begin."""
         return sum(len(lane.pending) for lane in self._lanes)
 
-    def submit(self, command: AnyCommand, on_reply: OnReply) -> None:
-        """Ask without waiting; ``on_reply`` is called once, with the answer or the error.
+    def submit(self, command: AnyCommand, on_reply: OnReply, token: Any = None) -> None:
+        """Ask without waiting; ``on_reply(token, outcome)`` is called once, with the answer or the error.
+
+        A contact's message follows *moved* answers by itself, and later ones go straight to the new place.
 
         Raises:
             Overloaded: too many commands wait for this shard; nothing was taken.
             InvalidId: the command names no slot.
         """
+        if self._moved and type(command) is Receive:
+            command = self._resolved(command)
         lane = self._lanes[shard_of_slot(slot_of(command), self._shards)]
         if len(lane.pending) >= self._queue_limit:
             raise Overloaded("too many messages are waiting; try again")
-        lane.pending.append((command, on_reply))
+        lane.pending.append((command, on_reply, token))
         if not lane.busy:
             lane.busy = True
             self._start(self._drain(lane))
-
-    def submit_message(self, message: Receive, on_reply: OnReply) -> None:
-        """As ``submit``, for a contact's message: follows *moved* answers and remembers them."""
-        if self._moved:
-            message = self._resolved(message)
-        self.submit(message, lambda reply: self._follow(message, reply, on_reply, _MOST_MOVES))
 
     async def ask(self, command: AnyCommand) -> AnyReply:
         """Ask and wait.
@@ -103,7 +103,7 @@ class RouterClient:
             RaydeskError: the router refused, or could not be reached in time.
         """
         future: asyncio.Future[AnyReply] = asyncio.get_running_loop().create_future()
-        self.submit(command, _settle(future))
+        self.submit(command, _settle, future)
         return await future
 
     async def receive(self, message: Receive) -> Receipt:
@@ -122,11 +122,10 @@ class RouterClient:
         loop = asyncio.get_running_loop()
         futures: list[asyncio.Future[AnyReply]] = [loop.create_future() for _ in messages]
         for message, future in zip(messages, futures, strict=True):
-            settle = _settle(future)
             try:
-                self.submit_message(message, settle)
+                self.submit(message, _settle, future)
             except RaydeskError as error:
-                settle(error)
+                _settle(future, error)
         outcomes = await asyncio.gather(*futures, return_exceptions=True)
         return [_receipt_or_error(outcome) for outcome in outcomes]
 
@@ -144,20 +143,15 @@ class RouterClient:
         contact = self._moved.get(message.contact)
         return msgspec.structs.replace(message, contact=contact) if contact else message
 
-    def _follow(self, message: Receive, reply: AnyReply | RaydeskError, on_reply: OnReply, moves: int) -> None:
-        if not isinstance(reply, Moved):
-            on_reply(reply)
-            return
+    def _follow(self, message: Receive, moved: Moved, on_reply: OnReply, token: Any) -> None:
+        """Ask again where a contact went; a contact moves once, so this ends."""
         if len(self._moved) >= _REMEMBERED_MOVES:
             self._moved.clear()
-        self._moved[message.contact] = reply.contact
-        again = msgspec.structs.replace(message, contact=reply.contact)
+        self._moved[message.contact] = moved.contact
         try:
-            if moves == 0:
-                raise Unavailable("this contact moved too often")
-            self.submit(again, lambda then: self._follow(again, then, on_reply, moves - 1))
+            self.submit(message, on_reply, token)
         except RaydeskError as error:
-            on_reply(error)
+            _tell(on_reply, token, error)
 
     async def _drain(self, lane: _Lane) -> None:
         shard = self._lanes.index(lane)
@@ -168,8 +162,8 @@ class RouterClient:
         finally:
             lane.busy = False
 
-    def _next_batch(self, lane: _Lane) -> list[tuple[AnyCommand, OnReply]]:
-        batch: list[tuple[AnyCommand, OnReply]] = []
+    def _next_batch(self, lane: _Lane) -> list[_Entry]:
+        batch: list[_Entry] = []
         pending = lane.pending
         room = self._batch_bytes
         while pending and room > 0:
@@ -178,19 +172,25 @@ class RouterClient:
             room -= _size(entry[0])
         return batch
 
-    async def _deliver(self, shard: int, batch: list[tuple[AnyCommand, OnReply]]) -> None:
+    async def _deliver(self, shard: int, batch: list[_Entry]) -> None:
         self.batches += 1
         self.batched += len(batch)
         try:
-            replies = await self._call(shard, encode_commands([command for command, _ in batch]))
+            replies = await self._call(shard, encode_commands([command for command, _, _ in batch]))
             if len(replies) != len(batch):
                 raise RaydeskError("a router answered another batch")  # noqa: TRY301 - told to every caller below
         except RaydeskError as error:
-            for _, on_reply in batch:
-                _tell(on_reply, error)
+            for _, on_reply, token in batch:
+                _tell(on_reply, token, error)
             return
-        for (_, on_reply), reply in zip(batch, replies, strict=True):
-            _tell(on_reply, error_named(reply.name, reply.detail) if type(reply) is Refusal else reply)
+        for (command, on_reply, token), reply in zip(batch, replies, strict=True):
+            kind = type(reply)
+            if kind is Refusal:
+                _tell(on_reply, token, error_named(reply.name, reply.detail))
+            elif kind is Moved and type(command) is Receive:
+                self._follow(command, reply, on_reply, token)
+            else:
+                _tell(on_reply, token, reply)
 
     async def _call(self, shard: int, payload: bytes) -> list[AnyReply]:
         """Carry a batch to its router, again and again until it answers or the deadline passes."""
@@ -223,16 +223,14 @@ def _size(command: AnyCommand) -> int:
     return _ENVELOPE_BYTES + sum(len(message) for message in getattr(command, "messages", ()))
 
 
-def _settle(future: "asyncio.Future[AnyReply]") -> OnReply:
-    def settle(reply: AnyReply | RaydeskError) -> None:
-        if future.done():  # the caller stopped waiting
-            return
-        if isinstance(reply, RaydeskError):
-            future.set_exception(reply)
-        else:
-            future.set_result(reply)
-
-    return settle
+def _settle(future: "asyncio.Future[AnyReply]", reply: AnyReply | RaydeskError) -> None:
+    """Hand an outcome to whoever awaits it, unless they stopped waiting."""
+    if future.done():
+        return
+    if isinstance(reply, RaydeskError):
+        future.set_exception(reply)
+    else:
+        future.set_result(reply)
 
 
 def _receipt_or_error(outcome: AnyReply | BaseException) -> Receipt | RaydeskError:
@@ -243,9 +241,9 @@ def _receipt_or_error(outcome: AnyReply | BaseException) -> Receipt | RaydeskErr
     return RaydeskError("a router answered something else")
 
 
-def _tell(on_reply: OnReply, reply: AnyReply | RaydeskError) -> None:
+def _tell(on_reply: OnReply, token: Any, reply: AnyReply | RaydeskError) -> None:
     """Answer one caller; what goes wrong there must not cost the others of the batch their answers."""
     try:
-        on_reply(reply)
+        on_reply(token, reply)
     except Exception:
         _log.exception("a caller failed on its answer")

@@ -20,6 +20,7 @@ from cluster.store import keys
 from cluster.store.reading import Reading
 from cluster.store.valkey import STORE_DOWN, connect
 from cluster.telemetry import Beacon, Meter
+from deployments.process import settle_garbage_collector
 from deployments.desk_methods import DeskMethods
 from deployments.sockets.desk_session import DeskSession
 from deployments.sockets.hub import Hub
@@ -82,6 +83,7 @@ class GatewayActor:
         self._server: asyncio.Server | None = None
         self._beacon = Beacon(self._redis, "gateway", self._name, self._describe)
         self._draining = False
+        settle_garbage_collector()
         # Ray builds the actor inside its running event loop
         self._tasks = [
             asyncio.ensure_future(self._serve()),
@@ -209,7 +211,7 @@ class GatewayActor:
     def ask_quietly(self, session: Session, command: AnyCommand, call_id: Any) -> None:
         """Ask a router for something that is not worth repeating, such as showing that somebody types."""
 
-        def on_reply(reply: AnyReply | RaydeskError) -> None:
+        def on_reply(_: None, reply: AnyReply | RaydeskError) -> None:
             if isinstance(reply, RaydeskError):
                 session.fail(call_id, reply)
             else:

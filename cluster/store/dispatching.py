@@ -1,15 +1,15 @@
 """A dispatcher's side of the store: its epoch, and what it loads and compares; routers write all of it but presence."""
 
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import msgspec
 from redis.asyncio import Redis
 
 from cluster.store import keys
 from models.domain.conversation import ConversationRecord, Placement, placement_of
+from models.routing.roster import Status
 
-Status = Literal["online", "away", "offline"]
 #: Records read at once: some hundred kilobytes, a millisecond of the store's time.
 _CHUNK = 500
 

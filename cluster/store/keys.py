@@ -32,13 +32,8 @@ def cases(account: str, contact_id: str) -> str:
 
 
 def desk_log(account: str, agent: str) -> str:
-    """Stream of an agent's events; entry ``n-0`` has cursor ``n`` and field ``e``, a JSON array of events."""
+    """Stream of an agent's events; entry ``0-n`` has cursor ``n`` and field ``e``, a JSON array of events."""
     return f"{{{account}}}:desk:{agent}"
-
-
-def desk_cursor(account: str, agent: str) -> str:
-    """Counter: the cursor of the newest entry of an agent's log."""
-    return f"{{{account}}}:desk-cursor:{agent}"
 
 
 def desk_acked(account: str) -> str:

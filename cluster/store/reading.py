@@ -77,7 +77,7 @@ class Reading:
             CursorAhead: the log has not reached this cursor.
         """
         kind, newest, found = await self._desk_open(
-            keys=[keys.desk_cursor(account, agent), keys.desk_log(account, agent), keys.holds(account, agent)],
+            keys=[keys.desk_log(account, agent), keys.holds(account, agent)],
             args=[
                 -1 if cursor is None else cursor,
                 REPLAY_ENTRIES,
@@ -91,7 +91,7 @@ class Reading:
         if kind == b"snapshot" or cursor is None:
             held = [(record, list(reversed(messages))) for record, messages in found if record]
             return DeskState(newest, [], held)
-        entries = [(int(entry_id.partition(b"-")[0]), fields[1]) for entry_id, fields in found]
+        entries = [(int(entry_id.partition(b"-")[2]), fields[1]) for entry_id, fields in found]
         return DeskState(newest, entries, None)
 
     async def contact(self, account: str, contact: str) -> tuple[str, ContactRecord | None]:

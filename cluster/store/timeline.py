@@ -173,7 +173,6 @@ def encode_changes(account: str, changes: Changes) -> tuple[bytes, bytes, bytes]
     entries = [
         [
             keys.desk_log(account, agent),
-            keys.desk_cursor(account, agent),
             keys.desk_channel(account, agent),
             _joined(events),
         ]

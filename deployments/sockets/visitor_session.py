@@ -7,7 +7,6 @@ receipts and not pushed to the socket that sent them.
 
 import time
 from collections import deque
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -162,7 +161,7 @@ class VisitorSession(Session):
         if claims is None:
             raise self.not_opened("visit.open")
         self.check_text(params.text)
-        self.gateway.router.submit_message(
+        self.gateway.router.submit(
             Receive(
                 account=claims.account,
                 contact=self.contact,
@@ -176,7 +175,8 @@ class VisitorSession(Session):
                 conversation=params.conversation,
                 reply_to=params.reply_to,
             ),
-            partial(self._on_receipt, call_id),
+            self._on_receipt,
+            call_id,
         )
 
     def _on_receipt(self, call_id: Any, reply: AnyReply | RaydeskError) -> None:
