@@ -333,6 +333,35 @@ async def test_newer_outbox_takes_over_in_order_what_an_older_one_holds(redis, p
     assert await left(redis) == 0
 
 
+async def test_superseded_outbox_sends_nothing_even_before_the_newer_one_reads(redis, pigeon, ears):
+    async with running(redis, ears, pigeon) as outbox:
+        await post(redis, outgoing("one"))
+        await until(lambda: len(ears.heard) == 1)
+        await OutboxStore(redis).take_epoch()
+        await post(redis, outgoing("two", seq=2))
+        await until(lambda: outbox.state == "superseded")
+    assert pigeon.calls == [outgoing("").message]
+    assert await left(redis) == 1
+
+
+async def test_readings_whose_answer_got_lost_are_pending_in_order_until_they_are_finished(redis):
+    outbox = OutboxStore(redis)
+    epoch = await outbox.take_epoch()
+    await outbox.prepare("demo", epoch)
+    await post(redis, *(outgoing(f"{seq}", seq=seq) for seq in range(1, 251)))
+    lost = await outbox.fresh("demo", epoch, 240, 0) + await outbox.fresh("demo", epoch, 5, 0)
+    assert await outbox.pending("demo", epoch) == lost
+    report = Delivered(account="demo", conversation=conversation(0), message=lost[0].outgoing.message, state="sent")
+    for _ in range(2):  # an answer of the store that got lost is asked for again
+        await outbox.finish("demo", epoch, lost[0].id, report)
+    assert await outbox.pending("demo", epoch) == lost[1:]
+    assert await outbox.reports("demo") == [report]
+    newer = await outbox.take_epoch()
+    await outbox.prepare("demo", newer)
+    assert [group["name"] for group in await redis.xinfo_groups(keys.outbox("demo"))] == [str(newer).encode()]
+    assert len(await outbox.fresh("demo", newer, 1_000, 0)) == 249
+
+
 async def test_lost_group_is_made_again_and_doubles_nothing(redis, pigeon, ears):
     async with running(redis, ears, pigeon) as outbox:
         pigeon.open.clear()
