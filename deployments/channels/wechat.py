@@ -243,7 +243,7 @@ class WeChat(Channel):
         """Cut a text where WeChat's limit of 2,048 bytes wants it."""
         return split_text(outgoing.text)
 
-    async def send(self, outgoing: Outgoing, text: str, key: str) -> Outcome:  # noqa: ARG002 - WeChat takes no key
+    async def send(self, outgoing: Outgoing, text: str, key: str) -> Outcome:
         """Send one part as a customer-service message."""
         api = self._apis.get(outgoing.inbox)
         if api is None:
