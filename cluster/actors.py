@@ -64,7 +64,7 @@ def router_transport(namespace: str, shards: int) -> Transport:
     """Return the transport of a `RouterClient` over Ray actor calls."""
     routers = [NamedActor(router_name(shard), namespace) for shard in range(shards)]
 
-    async def carry(shard: int, payload: bytes) -> bytes:
-        return await routers[shard].call("apply", payload)
+    async def carry(shard: int, sender: str, generation: int, number: int, payload: bytes) -> bytes:
+        return await routers[shard].call("apply", sender, generation, number, payload)
 
     return carry

@@ -1,15 +1,20 @@
-"""How the other processes reach routers and dispatcher: batched, in order, through their restarts.
+"""How the other processes reach routers: batched, in order, through their restarts.
 
-**Natural batching**: one call per shard is under way; what arrives meanwhile goes as the next call. No
-timer, no latency at low load, hundreds of commands a call at high load. One call at a time also means
-that two commands of one sender for one shard cannot overtake each other, not even when a call is
-repeated after a crash; repeating is safe because messages are taken once by their source id.
+**Natural batching**: at most two calls per shard are under way; what arrives meanwhile gathers and goes
+as the next call. No timer, no latency at low load, hundreds of commands a call at high load.
+
+**Order**: the batches of one sender for one shard carry a number, and a router takes number *n + 1* only
+after *n*. When a batch fails, its sender waits for the other one under way, begins a new *generation*
+of numbers and repeats what is unanswered from the oldest on; a router takes nothing of the old generation
+any more. So commands cannot overtake each other, not even through a crash; and repeating is safe
+because messages are taken once by their source id.
 
 A caller that stops waiting does not take its command back: it may still happen.
 """
 
 import asyncio
 import logging
+import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -24,9 +29,10 @@ from models.timeline.shard import slot_of
 
 _log = logging.getLogger(__name__)
 
-#: Carries one encoded batch to a shard's router and returns its encoded answers; empty bytes mean
-#: "not now, ask again". Raises ``Unavailable`` when the router cannot be reached.
-Transport = Callable[[int, bytes], Awaitable[bytes]]
+#: Carries one encoded batch to a shard's router, with its sender, generation and number, and returns
+#: its encoded answers; empty bytes mean "not now, ask again". Raises ``Unavailable`` when the router
+#: cannot be reached, and then the batch may have been taken or not.
+Transport = Callable[[int, str, int, int, bytes], Awaitable[bytes]]
 #: Called once per command with the token it was submitted with, and the answer or the error.
 OnReply = Callable[[Any, AnyReply | RaydeskError], None]
 _Entry = tuple[AnyCommand, OnReply, Any]
@@ -34,17 +40,36 @@ _Entry = tuple[AnyCommand, OnReply, Any]
 #: A command's envelope besides its text, in bytes; measured on encoded batches.
 _ENVELOPE_BYTES = 160
 _RETRY_S = 0.05
+#: One call is being answered while the next is being decided; more would only make the batches smaller.
+_IN_FLIGHT = 2
 _REMEMBERED_MOVES = 10_000
+
+
+class _Flight:
+    """A batch under way."""
+
+    __slots__ = ("answer", "entries", "give_up_at", "payload")
+
+    def __init__(self, entries: list[_Entry], give_up_at: float) -> None:
+        self.entries = entries
+        self.payload = encode_commands([command for command, _, _ in entries])
+        self.give_up_at = give_up_at
+        self.answer: asyncio.Task[bytes | RaydeskError] | None = None
 
 
 class _Lane:
     """The commands of one sender for one shard."""
 
-    __slots__ = ("busy", "pending")
+    __slots__ = ("arrived", "busy", "flights", "generation", "number", "pending", "shard")
 
-    def __init__(self) -> None:
+    def __init__(self, shard: int) -> None:
+        self.shard = shard
         self.pending: deque[_Entry] = deque()
+        self.flights: deque[_Flight] = deque()
+        self.generation = 0
+        self.number = 0
         self.busy = False
+        self.arrived = asyncio.Event()
 
 
 class RouterClient:
@@ -66,7 +91,8 @@ class RouterClient:
         self._batch_bytes = batch_bytes
         self._queue_limit = queue_limit
         self._deadline_s = deadline_s
-        self._lanes = [_Lane() for _ in range(shards)]
+        self._lanes = [_Lane(shard) for shard in range(shards)]
+        self._sender = os.urandom(8).hex()
         self._moved: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.batches = 0
@@ -95,6 +121,8 @@ class RouterClient:
         if not lane.busy:
             lane.busy = True
             self._start(self._drain(lane))
+        elif len(lane.flights) < _IN_FLIGHT:
+            lane.arrived.set()
 
     async def ask(self, command: AnyCommand) -> AnyReply:
         """Ask and wait.
@@ -154,13 +182,79 @@ class RouterClient:
             _tell(on_reply, token, error)
 
     async def _drain(self, lane: _Lane) -> None:
-        shard = self._lanes.index(lane)
+        """Keep calls under way until nothing is left to ask, answering in order."""
+        flights = lane.flights
         try:
-            while lane.pending:
-                batch = self._next_batch(lane)
-                await self._deliver(shard, batch)
+            while lane.pending or flights:
+                while lane.pending and len(flights) < _IN_FLIGHT:
+                    self._launch(lane, _Flight(self._next_batch(lane), self._deadline()))
+                if await self._first_answered(lane):
+                    answer = flights[0].answer
+                    assert answer is not None
+                    outcome = answer.result()
+                    if outcome and not isinstance(outcome, Unavailable):
+                        self._tell_all(flights.popleft().entries, outcome)
+                    else:
+                        await self._repeat(lane)
         finally:
             lane.busy = False
+
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._deadline_s
+
+    async def _first_answered(self, lane: _Lane) -> bool:
+        """Wait for the oldest call, or for commands that can go beside it; True if it has ended."""
+        oldest = lane.flights[0].answer
+        assert oldest is not None
+        if oldest.done():
+            return True
+        if len(lane.flights) < _IN_FLIGHT:
+            lane.arrived.clear()
+            oldest.add_done_callback(lambda _: lane.arrived.set())
+            await lane.arrived.wait()
+        else:
+            await asyncio.wait([oldest])
+        return oldest.done()
+
+    def _launch(self, lane: _Lane, flight: _Flight) -> None:
+        """Send a batch with the lane's next number."""
+        number, lane.number = lane.number, lane.number + 1
+        lane.flights.append(flight)
+        self.batches += 1
+        self.batched += len(flight.entries)
+        flight.answer = asyncio.ensure_future(self._call(lane.shard, lane.generation, number, flight))
+
+    async def _call(self, shard: int, generation: int, number: int, flight: _Flight) -> bytes | RaydeskError:
+        """Carry one batch once; what goes wrong is returned, since whoever waits must first wait for the others."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout_at(max(flight.give_up_at, loop.time())):
+                return await self._transport(shard, self._sender, generation, number, flight.payload)
+        except TimeoutError:
+            return Unavailable("the router did not answer; send it again")
+        except RaydeskError as error:
+            return error
+        except Exception:
+            _log.exception("call to router %d failed", shard)
+            return RaydeskError("internal error")
+
+    async def _repeat(self, lane: _Lane) -> None:
+        """Begin a new generation with all that is unanswered, oldest first; give up what is overdue."""
+        flights = [*lane.flights]
+        lane.flights.clear()
+        await asyncio.wait([flight.answer for flight in flights if flight.answer is not None])
+        await asyncio.sleep(_RETRY_S)
+        lane.generation += 1
+        lane.number = 0
+        now = asyncio.get_running_loop().time()
+        for flight in flights:
+            if flight.give_up_at <= now:
+                assert flight.answer is not None
+                outcome = flight.answer.result()
+                reason = outcome if isinstance(outcome, RaydeskError) else Unavailable("not stored; send it again")
+                self._tell_all(flight.entries, reason)
+            else:
+                self._launch(lane, flight)
 
     def _next_batch(self, lane: _Lane) -> list[_Entry]:
         batch: list[_Entry] = []
@@ -172,18 +266,19 @@ class RouterClient:
             room -= _size(entry[0])
         return batch
 
-    async def _deliver(self, shard: int, batch: list[_Entry]) -> None:
-        self.batches += 1
-        self.batched += len(batch)
+    def _tell_all(self, entries: list[_Entry], outcome: bytes | RaydeskError) -> None:
+        """Answer every caller of a batch."""
         try:
-            replies = await self._call(shard, encode_commands([command for command, _, _ in batch]))
-            if len(replies) != len(batch):
-                raise RaydeskError("a router answered another batch")  # noqa: TRY301 - told to every caller below
+            if isinstance(outcome, RaydeskError):
+                raise outcome  # noqa: TRY301 - told to every caller below
+            replies = decode_replies(outcome)
+            if len(replies) != len(entries):
+                raise RaydeskError("a router answered another batch")  # noqa: TRY301 - as above
         except RaydeskError as error:
-            for _, on_reply, token in batch:
+            for _, on_reply, token in entries:
                 _tell(on_reply, token, error)
             return
-        for (command, on_reply, token), reply in zip(batch, replies, strict=True):
+        for (command, on_reply, token), reply in zip(entries, replies, strict=True):
             kind = type(reply)
             if kind is Refusal:
                 _tell(on_reply, token, error_named(reply.name, reply.detail))
@@ -191,29 +286,6 @@ class RouterClient:
                 self._follow(command, reply, on_reply, token)
             else:
                 _tell(on_reply, token, reply)
-
-    async def _call(self, shard: int, payload: bytes) -> list[AnyReply]:
-        """Carry a batch to its router, again and again until it answers or the deadline passes."""
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + self._deadline_s
-        reason = "the router did not answer"
-        while (left_s := give_up_at - loop.time()) > 0:
-            try:
-                answer = await asyncio.wait_for(self._transport(shard, payload), left_s)
-                if answer:
-                    return decode_replies(answer)
-                reason = "the router could not store it"
-            except Unavailable as error:
-                reason = str(error)
-            except TimeoutError:
-                break
-            except RaydeskError:
-                raise
-            except Exception as error:
-                _log.exception("call to router %d failed", shard)
-                raise RaydeskError("internal error") from error
-            await asyncio.sleep(_RETRY_S)
-        raise Unavailable(f"{reason}; send it again")
 
 
 def _size(command: AnyCommand) -> int:

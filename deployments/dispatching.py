@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 
 from cluster.clients import RouterClient
 from cluster.store.directory import Directory
-from cluster.store.dispatching import DispatchingStore, Presence, Status
+from cluster.store.dispatching import DispatchingStore, Presence
 from cluster.store.valkey import STORE_DOWN
 from models.domain.agent import User
 from models.domain.commands import AnyReply, Fence, Offer, Refusal, Release
@@ -24,7 +24,7 @@ from models.domain.conversation import Placement
 from models.domain.errors import RaydeskError, StaleEpoch, Unavailable
 from models.domain.ids import slots_of_shard
 from models.routing.dispatcher import Dispatcher
-from models.routing.roster import Profile
+from models.routing.roster import Profile, Status
 from models.routing.terms import Census, Order, Read, Terms
 
 log = logging.getLogger("raydesk.dispatcher")

@@ -29,6 +29,7 @@ from models.domain.commands import AnyCommand, AnyReply, Exported
 from models.domain.conversation import Placement
 from models.domain.errors import StaleEpoch, Unavailable
 from models.domain.ids import slots_of_shard
+from models.timeline.order import SenderOrder
 from models.timeline.shard import Missing, Outcome, Shard
 
 _log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class RouterActor:
         self._epoch = 0
         self._claimed: set[str] = set()
         self._arrived: list[tuple[list[AnyCommand], asyncio.Future[bytes]]] = []
+        self._order = SenderOrder()
         self._wake = asyncio.Event()
         self._notices: dict[str, Placement] = {}
         self._resyncs: set[str] = set()
@@ -73,9 +75,14 @@ class RouterActor:
             asyncio.ensure_future(self._beacon.run()),
         ]
 
-    async def apply(self, payload: bytes) -> bytes:
-        """Decide and store one sender's batch of commands; returns its answers, or ``NOT_NOW``."""
-        if self._closing:
+    async def apply(self, sender: str, generation: int, number: int, payload: bytes) -> bytes:
+        """Decide and store one sender's batch of commands; returns its answers, or ``NOT_NOW``.
+
+        Args:
+            sender, generation, number: the place of the batch in its sender's order, see `cluster.clients`.
+            payload: the commands.
+        """
+        if self._closing or not self._order.admit(sender, generation, number):
             return NOT_NOW
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._arrived.append((decode_commands(payload), future))
@@ -139,6 +146,10 @@ class RouterActor:
         except BaseException as error:
             self._core.forget(commands)
             self._epoch = 0
+            # what came behind a failed batch must not overtake it when that is repeated
+            self._order.break_all()
+            arrived += self._arrived
+            self._arrived = []
             for _, future in arrived:
                 if not future.done():
                     future.set_result(NOT_NOW)
