@@ -278,24 +278,22 @@ class AccountDispatch:
                 self._wake.set()
                 continue
             try:
-                self._router.submit(order, self._answer_to(order))
+                self._router.submit(order, self._hear, order)
             except RaydeskError as error:  # too many wait, so the core keeps the seat and asks again
                 log.debug("%s was not sent: %s", order, error)
                 waiting += self._answered(order, None)
 
-    def _answer_to(self, command: Offer | Release) -> Callable[[AnyReply | RaydeskError], None]:
-        def hear(reply: AnyReply | RaydeskError) -> None:
-            if self._ended:
-                return
-            if not isinstance(reply, RaydeskError):
-                self._carry_out(self._answered(command, reply))
-            elif _is_stale(reply):
-                self._end()
-            else:
-                refusal = Refusal(name=reply.name, detail=reply.detail)
-                self._carry_out(self._answered(command, None if isinstance(reply, Unavailable) else refusal))
-
-        return hear
+    def _hear(self, command: Offer | Release, reply: AnyReply | RaydeskError) -> None:
+        """Take a router's answer to an order, or the error in its place."""
+        if self._ended:
+            return
+        if not isinstance(reply, RaydeskError):
+            self._carry_out(self._answered(command, reply))
+        elif _is_stale(reply):
+            self._end()
+        else:
+            refusal = Refusal(name=reply.name, detail=reply.detail)
+            self._carry_out(self._answered(command, None if isinstance(reply, Unavailable) else refusal))
 
     def _answered(self, command: Offer | Release, reply: AnyReply | None) -> list[Order]:
         return self._core.command_answered(command, reply, self._now_ms()) if self._core else []
