@@ -9,7 +9,8 @@ from typing import Any
 import ray
 from ray.exceptions import ActorDiedError, RayActorError
 
-from cluster.clients import Transport
+from cluster.clients import RouterClient, Transport
+from cluster.settings import Settings
 from models.domain.errors import Unavailable
 
 
@@ -68,3 +69,14 @@ def router_transport(namespace: str, shards: int) -> Transport:
         return await routers[shard].call("apply", sender, generation, number, payload)
 
     return carry
+
+
+def router_client(settings: Settings) -> RouterClient:
+    """Return a client of this system's routers, over Ray."""
+    return RouterClient(
+        router_transport(settings.ray.namespace, settings.router.count),
+        shards=settings.router.count,
+        batch_bytes=settings.router.batch_bytes,
+        queue_limit=settings.router.queue_limit,
+        deadline_s=settings.router.deadline_s,
+    )

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from cluster.actors import DISPATCHER, router_transport
+from cluster.actors import DISPATCHER, router_client
 from cluster.clients import RouterClient
 from cluster.codec import decode_placements
 from cluster.settings import Settings
@@ -56,13 +56,7 @@ class DispatcherActor:
         self._redis = connect(settings.store)
         self._store = DispatchingStore(self._redis)
         self._directory = Directory(self._redis)
-        self._router = router or RouterClient(
-            router_transport(settings.ray.namespace, settings.router.count),
-            shards=settings.router.count,
-            batch_bytes=settings.router.batch_bytes,
-            queue_limit=settings.router.queue_limit,
-            deadline_s=settings.router.deadline_s,
-        )
+        self._router = router or router_client(settings)
         self._superseded = superseded
         self._audit_s = audit_s
         self._poll_s = poll_s

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from picows import WSCloseCode, WSUpgradeRequest, ws_create_server
 
-from cluster.actors import DISPATCHER, NamedActor, router_transport
+from cluster.actors import DISPATCHER, NamedActor, router_client
 from cluster.clients import RouterClient
 from cluster.settings import Settings
 from cluster.store import keys
@@ -58,13 +58,7 @@ class GatewayActor:
         self.reading = Reading(self._redis)
         self.signer = TokenSigner(settings.security.secret_key.get_secret_value())
         self.openrpc = openrpc_document()
-        self.router = RouterClient(
-            router_transport(settings.ray.namespace, settings.router.count),
-            shards=settings.router.count,
-            batch_bytes=settings.router.batch_bytes,
-            queue_limit=settings.router.queue_limit,
-            deadline_s=settings.router.deadline_s,
-        )
+        self.router = router_client(settings)
         self._dispatcher = NamedActor(DISPATCHER, settings.ray.namespace)
         self.desk_methods = DeskMethods(
             router=self.router,

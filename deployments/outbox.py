@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from cluster.actors import OUTBOX, router_transport
+from cluster.actors import OUTBOX, router_client
 from cluster.clients import RouterClient
 from cluster.linking import Asks
 from cluster.settings import Settings
@@ -165,13 +165,7 @@ class OutboxActor:
 
     def __init__(self, settings: Settings) -> None:
         self._redis = connect(settings.store)
-        router = RouterClient(
-            router_transport(settings.ray.namespace, settings.router.count),
-            shards=settings.router.count,
-            batch_bytes=settings.router.batch_bytes,
-            queue_limit=settings.router.queue_limit,
-            deadline_s=settings.router.deadline_s,
-        )
+        router = router_client(settings)
         self._outbox = Outbox(
             store=OutboxStore(self._redis),
             router=router,

@@ -1,0 +1,117 @@
+"""The one place that wires: the graph of Serve deployments, from settings.
+
+``serve run deployments.app:app`` and ``raydesk up`` use the same ``build``.
+"""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+
+import msgspec
+from ray import serve
+from ray.serve import Application
+from ray.serve.handle import DeploymentHandle
+
+from cluster.actors import DISPATCHER, NamedActor, router_client
+from cluster.gateways import LiveGateways
+from cluster.settings import Settings, load_settings
+from cluster.store.directory import Directory
+from cluster.store.reading import Reading
+from cluster.store.valkey import connect
+from deployments.channels.catalogue import make_channels
+from deployments.channels.webhook import webhook_routes
+from deployments.desk_methods import DeskMethods
+from deployments.http.parts import IngressParts
+from deployments.ingress import Ingress
+from deployments.supervisor import Supervisor
+from models.protocol.openrpc import openrpc_document
+from models.security.tokens import TokenSigner
+
+APP_NAME = "raydesk"
+#: Logical CPUs of a replica: some, as for the actors.
+_REPLICA_CPUS = 0.1
+#: The supervisor drains gateways, routers and outbox one after the other when it ends.
+_TAKE_DOWN_S = 60.0
+
+
+def make_ingress_parts(settings: Settings, _supervisor: DeploymentHandle | None = None) -> IngressParts:
+    """Make an ingress' collaborators in its own process, inside its event loop.
+
+    ``_supervisor`` is not called; its place among the arguments makes Serve bring it up with the ingress.
+    """
+    redis = connect(settings.store)
+    router = router_client(settings)
+    dispatcher = NamedActor(DISPATCHER, settings.ray.namespace)
+    channels = make_channels(settings, time.time)
+    openrpc = openrpc_document()
+
+    async def set_presence(account: str, agent: str, status: str, reason: str) -> None:
+        await dispatcher.call("set_presence", account, agent, status, reason)
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await router.aclose()
+            for channel in channels.values():
+                await channel.aclose()
+            await redis.aclose()
+
+    open_parts: AbstractAsyncContextManager[None] = running()
+    return IngressParts(
+        settings=settings,
+        redis=redis,
+        router=router,
+        directory=Directory(redis),
+        signer=TokenSigner(settings.security.secret_key.get_secret_value()),
+        gateways=LiveGateways(redis, monotonic=time.monotonic),
+        rpc=DeskMethods(
+            router=router,
+            set_presence=set_presence,
+            reading=Reading(redis),
+            text_bytes=settings.limits.text_bytes,
+            openrpc=openrpc,
+        ).rpc,
+        openrpc=msgspec.json.encode(openrpc),
+        channel_routers=[webhook_routes(channels, router)],
+        running=lambda: open_parts,
+    )
+
+
+class _BoundIngress(Ingress):
+    """The ingress with its parts made from what Serve hands to a replica."""
+
+    def __init__(self, settings: Settings, supervisor: DeploymentHandle) -> None:
+        super().__init__(partial(make_ingress_parts, settings, supervisor))
+
+
+def build(settings: Settings) -> Application:
+    """Return the graph of one system."""
+    supervisor = serve.deployment(Supervisor).options(
+        name="Supervisor",
+        num_replicas=1,
+        ray_actor_options={"num_cpus": _REPLICA_CPUS},
+        graceful_shutdown_timeout_s=_TAKE_DOWN_S,
+        health_check_period_s=2.0,
+    )
+    ingress = serve.deployment(serve.ingress()(_BoundIngress)).options(
+        name="Ingress",
+        ray_actor_options={"num_cpus": _REPLICA_CPUS},
+        max_ongoing_requests=settings.ingress.max_ongoing_requests,
+        health_check_period_s=2.0,
+        autoscaling_config={
+            "min_replicas": settings.ingress.min_replicas,
+            "max_replicas": settings.ingress.max_replicas,
+            "target_ongoing_requests": max(1, settings.ingress.max_ongoing_requests // 4),
+        },
+    )
+    return ingress.bind(settings, supervisor.bind(settings))
+
+
+def __getattr__(name: str) -> Application:
+    """Build ``app`` when it is asked for, from the settings found where the process runs."""
+    if name == "app":
+        return build(load_settings())
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
