@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
-import msgspec
 from ray import serve
 from ray.serve import Application
 from ray.serve.handle import DeploymentHandle
@@ -25,7 +24,6 @@ from deployments.desk_methods import DeskMethods
 from deployments.http.parts import IngressParts
 from deployments.ingress import Ingress
 from deployments.supervisor import Supervisor
-from models.protocol.openrpc import openrpc_document
 from models.security.tokens import TokenSigner
 
 APP_NAME = "raydesk"
@@ -44,7 +42,6 @@ def make_ingress_parts(settings: Settings, _supervisor: DeploymentHandle | None 
     router = router_client(settings)
     dispatcher = NamedActor(DISPATCHER, settings.ray.namespace)
     channels = make_channels(settings, time.time)
-    openrpc = openrpc_document()
 
     async def set_presence(account: str, agent: str, status: str, reason: str) -> None:
         await dispatcher.call("set_presence", account, agent, status, reason)
@@ -72,9 +69,7 @@ def make_ingress_parts(settings: Settings, _supervisor: DeploymentHandle | None 
             set_presence=set_presence,
             reading=Reading(redis),
             text_bytes=settings.limits.text_bytes,
-            openrpc=openrpc,
         ).rpc,
-        openrpc=msgspec.json.encode(openrpc),
         channel_routers=[webhook_routes(channels, router)],
         running=lambda: open_parts,
     )

@@ -17,6 +17,7 @@ from models.domain.commands import Accept, AnyCommand, Decline, Receipt, Resolve
 from models.domain.errors import NotFound, RaydeskError, TooLarge, Unavailable
 from models.domain.ids import is_conversation_id, message_id
 from models.protocol import jsonrpc, methods
+from models.protocol.openrpc import openrpc_document
 from models.security.tokens import AgentClaims
 
 PresenceSetter = Callable[[str, str, str, str], Awaitable[None]]
@@ -42,7 +43,6 @@ class DeskMethods:
         set_presence: tells the dispatcher (account, agent, status, reason).
         reading: reads the store.
         text_bytes: the longest text, in bytes of UTF-8.
-        openrpc: the document that ``rpc.discover`` returns.
     """
 
     def __init__(
@@ -52,13 +52,12 @@ class DeskMethods:
         set_presence: PresenceSetter,
         reading: Reading,
         text_bytes: int,
-        openrpc: dict[str, Any],
     ) -> None:
         self._router = router
         self._set_presence = set_presence
         self._reading = reading
         self._text_bytes = text_bytes
-        self._openrpc = openrpc
+        self._openrpc = openrpc_document("http")
         self.table: dict[str, Run] = {
             "rpc.discover": self._discover,
             "message.send": self._send,

@@ -57,7 +57,7 @@ class GatewayActor:
         self.hub = Hub(connect(settings.store, protocol=2))
         self.reading = Reading(self._redis)
         self.signer = TokenSigner(settings.security.secret_key.get_secret_value())
-        self.openrpc = openrpc_document()
+        self.openrpc = {door: openrpc_document(door) for door in ("desk", "visitor")}
         self.router = router_client(settings)
         self._dispatcher = NamedActor(DISPATCHER, settings.ray.namespace)
         self.desk_methods = DeskMethods(
@@ -65,7 +65,6 @@ class GatewayActor:
             set_presence=self._set_presence,
             reading=self.reading,
             text_bytes=settings.limits.text_bytes,
-            openrpc=self.openrpc,
         )
         self.meter = Meter()
         self._sessions: set[Session] = set()

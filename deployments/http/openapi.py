@@ -20,7 +20,8 @@ _DESCRIPTION = """The customer-service engine raydesk.
 Every error is a problem document (RFC 9457); act on its `code`. After 429 and 503 wait for `Retry-After`
 seconds and send the same again: a message is taken once by its inbox and `source_id`.
 
-Sockets are not part of this document: `POST /v1/connect` tells where they are, `/openrpc.json` what they speak.
+Sockets are not part of this document: `POST /v1/connect` tells where they are, `/openrpc/desk.json` and
+`/openrpc/visitor.json` what they speak.
 """
 
 

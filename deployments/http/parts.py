@@ -47,7 +47,6 @@ class IngressParts:
         router, directory, signer: see their types.
         gateways: lists the living gateways, cheap enough for every connect.
         rpc: answers one JSON-RPC body (a call or a batch) for an agent; empty for notifications alone.
-        openrpc: the OpenRPC document.
         channel_routers: webhooks of channels, and pages.
         running: entered while the ingress serves; starts and stops what the parts need.
         now: the Unix time in seconds.
@@ -61,7 +60,6 @@ class IngressParts:
     signer: TokenSigner
     gateways: Callable[[], Awaitable[list[LiveGateway]]]
     rpc: Callable[[AgentClaims, bytes], Awaitable[bytes]]
-    openrpc: bytes
     channel_routers: Sequence[APIRouter] = ()
     running: Callable[[], AbstractAsyncContextManager[None]] = _nothing_to_run
     now: Callable[[], float] = time.time

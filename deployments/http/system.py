@@ -1,8 +1,10 @@
-"""``/healthz``, ``/readyz``, ``/openrpc.json`` and ``/rpc``: is it well, what does it speak, and the desk's methods."""
+"""``/healthz``, ``/readyz``, ``/openrpc...`` and ``/rpc``: is it well, what does it speak, and the desk's methods."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
+import msgspec
 from fastapi import APIRouter
 from pydantic import BaseModel
 from redis.exceptions import RedisError
@@ -13,6 +15,8 @@ from deployments.http.bodies import JSON_TYPE, json_response, media_type
 from deployments.http.callers import Callers
 from deployments.http.parts import IngressParts
 from models.domain.errors import Unavailable
+from models.protocol.methods import Door
+from models.protocol.openrpc import DOORS, openrpc_document
 
 _STORE_ANSWERS_S = 1.0
 _RPC_BODY: dict[str, Any] = {
@@ -21,6 +25,14 @@ _RPC_BODY: dict[str, Any] = {
         "content": {JSON_TYPE: {"schema": {"description": "A JSON-RPC 2.0 call or batch; see /openrpc.json"}}},
     },
     "security": [{"agentToken": []}],
+}
+
+
+#: A document has the methods of one door, since some names mean something else at another one.
+_OPENRPC: dict[str, Door] = {
+    "/openrpc.json": "http",
+    "/openrpc/desk.json": "desk",
+    "/openrpc/visitor.json": "visitor",
 }
 
 
@@ -39,7 +51,16 @@ class SystemRoutes:
         self.router = APIRouter(tags=["system"])
         self.router.add_api_route("/healthz", self.healthz, methods=["GET"])
         self.router.add_api_route("/readyz", self.readyz, methods=["GET"])
-        self.router.add_api_route("/openrpc.json", self.openrpc, methods=["GET"], response_class=Response)
+        for path, door in _OPENRPC.items():
+            document = msgspec.json.encode(openrpc_document(door))
+            self.router.add_api_route(
+                path,
+                _answering(document),
+                methods=["GET"],
+                response_class=Response,
+                summary=f"OpenRPC document: {door}",
+                description=DOORS[door],
+            )
         self.router.add_api_route(
             "/rpc", self.rpc, methods=["POST"], response_class=Response, tags=["agents"], openapi_extra=_RPC_BODY
         )
@@ -57,10 +78,6 @@ class SystemRoutes:
             raise Unavailable("the store does not answer", 1.0) from None
         return Health()
 
-    async def openrpc(self) -> Response:
-        """Return the OpenRPC document of `/rpc` and of the sockets."""
-        return json_response(self._parts.openrpc)
-
     async def rpc(self, request: Request) -> Response:
         """Answer a JSON-RPC 2.0 call or batch of an agent.
 
@@ -72,3 +89,12 @@ class SystemRoutes:
         media_type(request, JSON_TYPE)
         answer = await self._parts.rpc(claims, await request.body())
         return json_response(answer) if answer else Response(status_code=204)
+
+
+def _answering(document: bytes) -> Callable[[], Awaitable[Response]]:
+    """Make the route that returns a document."""
+
+    async def answer() -> Response:
+        return json_response(document)
+
+    return answer

@@ -32,6 +32,8 @@ _MOST_KEPT_BACK = 256
 class DeskSession(Session):
     """One desk socket."""
 
+    door = "desk"
+
     def __init__(self, gateway: "GatewayActor") -> None:
         super().__init__(gateway)
         self.claims: AgentClaims | None = None

@@ -18,7 +18,7 @@ from cluster.store.valkey import STORE_DOWN
 from models.domain.errors import RateLimited, RaydeskError, TooLarge, Unauthorized, Unavailable
 from models.protocol import jsonrpc
 from models.protocol.jsonrpc import CallId
-from models.protocol.methods import Method
+from models.protocol.methods import Method, Where
 from models.security.rate import TokenBucket
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ class Session(WSListener):
     """
 
     table: ClassVar[dict[str, Entry]]
+    door: ClassVar[Where]
 
     def __init__(self, gateway: "GatewayActor") -> None:
         self.gateway = gateway
@@ -319,7 +320,7 @@ class Session(WSListener):
 
     def on_discover(self, params: Any, call_id: Any) -> None:
         """``rpc.discover``: return the OpenRPC document."""
-        self.succeed(call_id, self.gateway.openrpc)
+        self.succeed(call_id, self.gateway.openrpc[self.door])
 
     async def resume(self) -> None:
         """Fill the gap since the last payload from the store."""

@@ -47,6 +47,8 @@ _seen = msgspec.json.Decoder(_Seen)
 class VisitorSession(Session):
     """One visitor socket."""
 
+    door = "visitor"
+
     def __init__(self, gateway: "GatewayActor") -> None:
         super().__init__(gateway)
         self.claims: VisitorClaims | None = None

@@ -44,6 +44,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
         received_at_ms: Unix time at which gateway or ingress took it, in milliseconds.
         internal: a note that only agents see.
         reply_to: id of the message that this one answers.
+        attachments: what came with it.
     """
 
     id: str

@@ -18,6 +18,7 @@ from deployments.http.parts import IngressParts
 from deployments.ingress import Ingress, build_ingress
 from models.domain.agent import User
 from models.domain.ids import contact_id, user_contact_id
+from models.protocol.openrpc import openrpc_document
 from models.security.tokens import AgentClaims, TokenSigner
 from models.security.vouch import vouch_link, vouch_user
 from tests.deployments.conftest import Clock
@@ -65,7 +66,6 @@ class World:
             signer=self.signer,
             gateways=self._live,
             rpc=self._rpc,
-            openrpc=b'{"openrpc":"1.3.2"}',
             channel_routers=[_defective_routes()],
             now=clock,
             monotonic=clock,
@@ -752,14 +752,16 @@ async def test_a_store_that_is_gone_is_a_503(clock: Clock) -> None:
 async def test_health_and_documents(world: World) -> None:
     assert (await world.http.get("/healthz")).json() == {"status": "ok"}
     assert (await world.http.get("/readyz")).json() == {"status": "ok"}
-    assert (await world.http.get("/openrpc.json")).json() == {"openrpc": "1.3.2"}
+    for path, door in (("/openrpc.json", "http"), ("/openrpc/desk.json", "desk"), ("/openrpc/visitor.json", "visitor")):
+        assert (await world.http.get(path)).json() == openrpc_document(door)
 
 
 async def test_the_openapi_document_tells_every_route_with_its_errors(world: World) -> None:
     document = (await world.http.get("/openapi.json")).json()
     paths = {
         "/v1/login", "/v1/refresh", "/v1/connect", "/v1/messages", "/v1/identities", "/v1/conversations/{id}",
-        "/v1/conversations/{id}/messages", "/healthz", "/readyz", "/openrpc.json", "/rpc",
+        "/v1/conversations/{id}/messages", "/healthz", "/readyz", "/openrpc.json", "/openrpc/desk.json",
+        "/openrpc/visitor.json", "/rpc",
     }  # fmt: skip
     assert paths <= set(document["paths"])
     for path in paths:
