@@ -14,14 +14,13 @@ import msgspec
 from picows import WSCloseCode, WSUpgradeRequest, ws_create_server
 
 from cluster.actors import DISPATCHER, NamedActor, router_client
-from cluster.clients import RouterClient
 from cluster.settings import Settings
 from cluster.store import keys
 from cluster.store.reading import Reading
 from cluster.store.valkey import STORE_DOWN, connect
 from cluster.telemetry import Beacon, Meter
-from deployments.process import settle_garbage_collector
 from deployments.desk_methods import DeskMethods
+from deployments.process import settle_garbage_collector
 from deployments.sockets.desk_session import DeskSession
 from deployments.sockets.hub import Hub
 from deployments.sockets.session import CLOSE_EXPIRED, CLOSE_NOT_OPENED, Session

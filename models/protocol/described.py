@@ -7,7 +7,7 @@ for docs/protocol.md alike.
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -76,13 +76,13 @@ def prose(docstring: str) -> str:
 def references(schema: Any) -> Iterator[str]:
     """Name every type that a schema refers to, in order."""
     if isinstance(schema, dict):
-        for key, value in schema.items():
+        for key, value in cast("Schema", schema).items():
             if key == "$ref" and value.startswith(_SCHEMAS):
                 yield value.removeprefix(_SCHEMAS)
             else:
                 yield from references(value)
     elif isinstance(schema, list):
-        for value in schema:
+        for value in cast("list[Any]", schema):
             yield from references(value)
 
 

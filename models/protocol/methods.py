@@ -31,9 +31,7 @@ Text = Annotated[
     Meta(min_length=1, max_length=100_000, description="What is said; at most `limits.text_bytes` bytes of UTF-8."),
 ]
 Token = Annotated[str, Meta(min_length=1, max_length=4096)]
-ReplyTo = Annotated[
-    str, Meta(max_length=_ID_CHARS, description="Id of the message that this one answers; empty: none.")
-]
+ReplyTo = Annotated[str, Meta(max_length=_ID_CHARS, description="Id of the message that this one answers; or empty.")]
 AgentName = Annotated[str, Meta(description="Name of the agent.")]
 #: What the store holds as JSON goes out as it is; the schema tells what it is.
 MessageJson = Annotated[msgspec.Raw, Meta(extra_json_schema={"$ref": _REFERENCE + "Message"})]
@@ -55,10 +53,9 @@ class DeskOpen(Params, frozen=True):
     """How a desk starts or goes on."""
 
     token: Annotated[Token, Meta(description="An agent's token, from `POST /v1/login`.")]
-    cursor: (
-        Annotated[int, Meta(ge=0, description="The newest cursor that was shown before; null for a fresh start.")]
-        | None
-    ) = None
+    cursor: Annotated[int, Meta(ge=0, description="The newest cursor shown before; null for a fresh start.")] | None = (
+        None
+    )
     presence: Annotated[
         Status | None, Meta(description="The presence to choose at once; null leaves it as it was.")
     ] = None
