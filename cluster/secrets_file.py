@@ -48,7 +48,15 @@ def read_secrets(data_dir: Path) -> dict[str, Any]:
     Raises:
         SettingsError: others may read it, it cannot be read, or it is not TOML.
     """
-    path = data_dir / NAME
+    return read_private(data_dir / NAME)
+
+
+def read_private(path: Path) -> dict[str, Any]:
+    """Read a TOML file that only its owner may read; an absent file is an empty one.
+
+    Raises:
+        SettingsError: others may read it, it cannot be read, or it is not TOML.
+    """
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -78,6 +86,17 @@ def ensure_secret_key(data_dir: Path) -> str:
         raise SettingsError(f"store.data_dir: {data_dir} cannot be written: {error.strerror}") from None
 
 
+def write_private(path: Path, text: str) -> None:
+    """Write a file of mode 600, whole or not at all."""
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
 def _key_in(content: dict[str, Any]) -> str:
     section: object = content.get("security")
     key = cast("dict[str, object]", section).get("secret_key") if isinstance(section, dict) else None
@@ -96,11 +115,5 @@ def _add_key(path: Path) -> str:
         written = ""
     if written != key:
         raise SettingsError(f"{path}: no place found for security.secret_key; add a [security] table with it")
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    write_private(path, text)
     return key

@@ -52,6 +52,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "StoreSettings",
+    "find_config",
     "load_settings",
 ]
 
@@ -125,7 +126,7 @@ def load_settings(
     Raises:
         SettingsError: a setting is unknown, wrong, or stands where others may read it.
     """
-    config_path = _config_path(path)
+    config_path = find_config(path)
     environment, problems = _environment()
     sources: list[tuple[str, dict[str, Any]]] = [("the command line", _plain(overrides or {}))]
     sources.append(("the environment", environment))
@@ -215,7 +216,12 @@ def _finder(sources: list[tuple[str, dict[str, Any]]]) -> Callable[[tuple[str, .
     return found_in
 
 
-def _config_path(path: Path | None) -> Path | None:
+def find_config(path: Path | None = None) -> Path | None:
+    """Return the config file that counts: ``path``, else ``RAYDESK_CONFIG``, else ``config.toml`` here, else none.
+
+    Raises:
+        SettingsError: the file that was named does not exist.
+    """
     named = path or (Path(variable) if (variable := os.environ.get(CONFIG_VARIABLE)) else None)
     if named is None:
         return DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None

@@ -1,0 +1,210 @@
+"""The command ``raydesk``: reads arguments, calls the command, and turns what goes wrong into one or two plain lines.
+
+Imports stay inside the commands, so that ``raydesk --help`` answers at once and only ``raydesk up`` loads Ray.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, Group, Parameter, validators
+
+if TYPE_CHECKING:
+    from cluster.settings import Settings
+
+Config = Annotated[Path | None, Parameter(help="The config file; else RAYDESK_CONFIG, else config.toml here.")]
+Account = Annotated[str, Parameter(help="The account; needed only if several are configured.")]
+FromStdin = Annotated[bool, Parameter(negative="", help="Read the password from standard input, one line.")]
+_FAILED = 1
+_INTERRUPTED = 130
+
+app = App(
+    name="raydesk",
+    help="A customer-service engine on Ray: every message durable, in order, pushed to the best agent's desk.",
+    version_flags=["--version"],
+)
+user = App(name="user", help="Who may log in.")
+key = App(name="key", help="API keys.")
+app.command(user)
+app.command(key)
+_store_choice = Group("Store", validator=validators.MutuallyExclusive())
+
+
+def main() -> None:
+    """Run the command of this process' arguments, and exit with its status."""
+    debug = "--debug" in sys.argv[1:]
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        status = app(arguments, exit_on_error=True, print_error=True, result_action="return_value")
+    except KeyboardInterrupt:
+        status = _INTERRUPTED
+    except BrokenPipeError:
+        # whoever read us has gone; nothing is left to say, not even at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        status = _FAILED
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        print(_plain(error), file=sys.stderr)
+        status = _FAILED
+    raise SystemExit(status or 0)
+
+
+def _plain(error: Exception) -> str:
+    """Say what went wrong without a traceback."""
+    from cluster.settings import SettingsError
+    from cluster.store.embedded import StoreError
+    from deployments.commands.failure import CommandError
+    from models.domain.errors import RaydeskError
+
+    match error:
+        case SettingsError():
+            return "The settings are not right:\n" + "\n".join(f"  {problem}" for problem in error.problems)
+        case CommandError() | StoreError() | RaydeskError():
+            return str(error)
+        case _:
+            return f"{type(error).__name__}: {error}\nThis should not happen; --debug shows where it did."
+
+
+def _settings(config: Path | None, overrides: Mapping[str, Any] | None = None, *, create: bool = True) -> "Settings":
+    from cluster.settings import load_settings
+
+    return load_settings(config, overrides, create_secrets=create)
+
+
+@app.command
+def up(
+    *,
+    config: Config = None,
+    embed_redis: Annotated[
+        bool, Parameter(negative="", group=_store_choice, help="Use the embedded store, whatever the config file says.")
+    ] = False,
+    redis_url: Annotated[str | None, Parameter(group=_store_choice, help="Use your own Valkey or Redis.")] = None,
+    auto_scale: Annotated[
+        bool, Parameter(negative="", help="Let the load raise the number of ingress replicas, up to the cores.")
+    ] = False,
+    demo: Annotated[
+        bool, Parameter(negative="", help="Add the account 'demo' with an inbox, agents and an API key; print them.")
+    ] = False,
+    address: Annotated[str | None, Parameter(help="Join the Ray at this address instead of starting one.")] = None,
+) -> int:
+    """Start the whole system; Ctrl-C stops it.
+
+    --debug, here and everywhere, shows where an error happened.
+    """
+    from deployments.commands.demo import load_demo
+    from deployments.commands.layers import auto_scaled, layered
+    from deployments.commands.up import Plan, run_up
+
+    overrides: dict[str, Any] = {}
+    if embed_redis or redis_url is not None:
+        overrides["store"] = {"url": redis_url or ""}
+    if address is not None:
+        overrides["ray"] = {"address": address}
+    settings = _settings(config, overrides)
+    logins = load_demo(settings.store.data_dir) if demo else None
+    if logins is not None:
+        settings = _settings(config, layered(overrides, logins.overrides(), settings))
+    return run_up(Plan(settings=auto_scaled(settings) if auto_scale else settings, demo=logins))
+
+
+@app.command
+def status(
+    *,
+    config: Config = None,
+    watch: Annotated[bool, Parameter(negative="", help="Look again every second, until Ctrl-C.")] = False,
+) -> int:
+    """Show what runs: processes, sockets, queues, rates and latencies."""
+    from deployments.commands.status import show_status
+
+    return show_status(_settings(config, create=False), watch=watch)
+
+
+@app.command
+def down(*, config: Config = None) -> int:
+    """Stop the system that `raydesk up` started with this data directory."""
+    from deployments.commands.down import run_down
+
+    return run_down(_settings(config, create=False))
+
+
+@app.command(name="config")
+def show_config(*, config: Config = None) -> int:
+    """Print the settings that count, as TOML, with secrets masked."""
+    from deployments.commands.effective import config_text
+
+    print(config_text(_settings(config, create=False), config), end="")
+    return 0
+
+
+def _people(config: Path | None, account: str, work: Callable[..., Any], *args: Any) -> int:
+    from deployments.commands.people import run_with_directory
+
+    return run_with_directory(_settings(config), account, work, *args)
+
+
+@user.command(name="add")
+def user_add(
+    name: str,
+    *,
+    config: Config = None,
+    account: Account = "",
+    role: Annotated[Literal["agent", "supervisor", "admin"], Parameter(help="What the user may do.")] = "agent",
+    skill: Annotated[tuple[str, ...], Parameter(negative="", help="A skill; may be given several times.")] = (),
+    capacity: Annotated[int, Parameter(help="Conversations held at once; 0 = the default of the settings.")] = 0,
+    password_stdin: FromStdin = False,
+) -> int:
+    """Let somebody log in; the password is asked for."""
+    from deployments.commands import people
+    from models.domain.agent import User, check_user
+
+    somebody = User(name=name, role=role, skills=skill, capacity=capacity)
+    check_user(somebody)
+    return _people(config, account, people.add_user, somebody, people.new_password(password_stdin))
+
+
+@user.command(name="passwd")
+def user_passwd(name: str, *, config: Config = None, account: Account = "", password_stdin: FromStdin = False) -> int:
+    """Give a user another password; it is asked for."""
+    from deployments.commands import people
+
+    return _people(config, account, people.set_password, name, people.new_password(password_stdin))
+
+
+@user.command(name="list")
+def user_list(*, config: Config = None, account: Account = "") -> int:
+    """List the users of an account."""
+    from deployments.commands import people
+
+    return _people(config, account, people.list_users)
+
+
+@key.command(name="add")
+def key_add(label: str, *, config: Config = None, account: Account = "") -> int:
+    """Make an API key and print it, once."""
+    from deployments.commands import people
+
+    return _people(config, account, people.add_key, label)
+
+
+@key.command(name="list")
+def key_list(*, config: Config = None, account: Account = "") -> int:
+    """List the API keys of an account; the keys themselves are not kept."""
+    from deployments.commands import people
+
+    return _people(config, account, people.list_keys)
+
+
+@key.command(name="revoke")
+def key_revoke(key_id: str, *, config: Config = None, account: Account = "") -> int:
+    """Make an API key worthless, within a few seconds."""
+    from deployments.commands import people
+
+    return _people(config, account, people.revoke_key, key_id)
+
+
+if __name__ == "__main__":
+    main()

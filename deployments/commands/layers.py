@@ -1,0 +1,23 @@
+"""Settings that the command line lays over the others."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from cluster.settings import Settings
+
+
+def layered(overrides: Mapping[str, Any], demo: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """Return the overrides with the demo account in them, beside the accounts that there are without it.
+
+    ``settings`` are those without the demo: an account that they have by default would vanish beside it.
+    """
+    accounts: dict[str, Any] = {name: {} for name in settings.accounts}
+    return {**overrides, **demo, "accounts": {**accounts, **demo["accounts"]}}
+
+
+def auto_scaled(settings: Settings) -> Settings:
+    """Let the load raise the number of ingress replicas: up to the cores here, or what the settings say if that is more."""
+    ingress = settings.ingress
+    most = max(ingress.max_replicas, ingress.min_replicas + 1, os.cpu_count() or 1)
+    return settings.model_copy(update={"ingress": ingress.model_copy(update={"max_replicas": most})})
