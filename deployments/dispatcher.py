@@ -29,6 +29,9 @@ from models.routing.terms import Terms
 log = logging.getLogger("raydesk.dispatcher")
 #: The exit status of a dispatcher that was superseded; Ray starts it again if it is still the one with the name.
 _SUPERSEDED = 70
+#: Before Python 3.12 asyncio.wait_for, which the client of the store uses, may lose a cancellation
+#: (https://github.com/python/cpython/issues/86296), so that one is not enough.
+_CANCEL_AGAIN_S = 0.05
 _STATUSES = ("online", "away", "offline")
 _reports = msgspec.msgpack.Decoder(tuple[str, list[tuple[str, str]]])
 
@@ -64,6 +67,7 @@ class DispatcherActor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._desks: dict[str, dict[str, frozenset[str]]] = {}
         self._rate = (time.monotonic(), 0, 0.0)
+        self._draining = False
         self._beacon = Beacon(self._redis, DISPATCHER, DISPATCHER, self.stats)
         for account in sorted(settings.accounts):
             self._open(account)
@@ -129,9 +133,13 @@ class DispatcherActor:
 
     async def drain(self) -> None:
         """End in order; calling it twice is safe."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._draining = True
+        for account in self._accounts.values():
+            account.stop()
+        while running := set(self._tasks):
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running, timeout=_CANCEL_AGAIN_S)
         await self._beacon.forget()
         await self._redis.aclose()
 
@@ -180,7 +188,7 @@ class DispatcherActor:
             log.error("a task of the dispatcher ended", exc_info=error)
 
     async def _tick(self) -> None:
-        while True:
+        while not self._draining:
             await asyncio.sleep(self._settings.dispatcher.tick_s)
             for account in list(self._accounts.values()):
                 try:
@@ -190,7 +198,7 @@ class DispatcherActor:
 
     async def _find_accounts(self) -> None:
         """Open the accounts that were made while we run."""
-        while True:
+        while not self._draining:
             try:
                 for account in await self._directory.accounts():
                     self._of(account)

@@ -153,6 +153,11 @@ class AccountDispatch:
         if self._core is not None:
             self._carry_out(self._core.tick(self._now_ms()))
 
+    def stop(self) -> None:
+        """Decide nothing more; `run` ends after the step that it is in."""
+        self._ended = True
+        self._wake.set()
+
     # -- the account's own task
 
     async def run(self) -> None:
@@ -220,6 +225,8 @@ class AccountDispatch:
         except TimeoutError:
             pass
         self._wake.clear()
+        if self._ended:
+            return
         if self._reads:
             await self._reread(core)
         if loop.time() >= self._poll_at:
@@ -300,8 +307,7 @@ class AccountDispatch:
 
     def _end(self) -> None:
         if not self._ended:
-            self._ended = True
-            self._wake.set()
+            self.stop()
             log.warning("dispatcher of %s, epoch %d, was superseded", self.account, self.epoch)
             self._superseded()
 
