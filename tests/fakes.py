@@ -10,9 +10,14 @@ from redis.asyncio import Redis
 
 from cluster.codec import decode_commands, encode_replies
 from cluster.store.timeline import TimelineStore
+from cluster.store.valkey import STORE_DOWN
 from models.domain.commands import AnyCommand, AnyReply, Exported
 from models.domain.errors import Unavailable
+from models.timeline.order import SenderOrder
 from models.timeline.shard import Shard
+
+#: Answer that means "not now, ask again".
+NOT_NOW = b""
 
 
 class LocalRouter:
@@ -28,32 +33,53 @@ class LocalRouter:
         self._turn = asyncio.Lock()
         self._epoch = 0
         self._claimed: set[str] = set()
+        self._order = SenderOrder()
+        self._failures = 0
         self.down = False
         self.calls = 0
         self.commands: list[AnyCommand] = []
         self.before: Callable[[AnyCommand], Awaitable[None]] | None = None
 
-    async def carry(self, shard: int, payload: bytes) -> bytes:
+    async def carry(self, shard: int, sender: str, generation: int, number: int, payload: bytes) -> bytes:
         """Decide and store one batch, as a router actor does."""
         if self.down:
             raise Unavailable("router:0 is down")
         self.calls += 1
-        return encode_replies(await self.apply(decode_commands(payload)))
+        if not self._order.admit(sender, generation, number):
+            return NOT_NOW
+        try:
+            return encode_replies(await self.apply(decode_commands(payload), self._failures))
+        except STORE_DOWN:
+            # as the actor: what came behind a failed batch must not overtake it
+            return NOT_NOW
 
-    async def apply(self, commands: list[AnyCommand]) -> list[AnyReply]:
-        """Decide and store commands."""
+    async def apply(self, commands: list[AnyCommand], failures: int | None = None) -> list[AnyReply]:
+        """Decide and store commands; refused when more turns failed than the ``failures`` known before."""
         if self.before is not None:
             for command in commands:
                 await self.before(command)
         async with self._turn:
-            self.commands.extend(commands)
-            await self._claim({command.account for command in commands})
-            self._core.learn(await self._store.load(self._core.missing(commands)))
-            outcome = self._core.apply(commands, time.time_ns() // 1_000_000)
-            for account, changes in outcome.changes.items():
-                if not changes.empty:
-                    await self._store.append(account, self._epoch, changes)
-            return [await self._completed(*each) for each in zip(commands, outcome.replies, strict=True)]
+            if failures not in (None, self._failures):
+                raise ConnectionError("a batch before this one failed")
+            try:
+                return await self._decided(commands)
+            except BaseException:
+                self._failures += 1
+                self._core.forget(commands)
+                self._order.break_all()
+                self._epoch = 0
+                self._claimed.clear()
+                raise
+
+    async def _decided(self, commands: list[AnyCommand]) -> list[AnyReply]:
+        self.commands.extend(commands)
+        await self._claim({command.account for command in commands})
+        self._core.learn(await self._store.load(self._core.missing(commands)))
+        outcome = self._core.apply(commands, time.time_ns() // 1_000_000)
+        for account, changes in outcome.changes.items():
+            if not changes.empty:
+                await self._store.append(account, self._epoch, changes)
+        return [await self._completed(*each) for each in zip(commands, outcome.replies, strict=True)]
 
     async def _claim(self, accounts: set[str]) -> None:
         self._epoch = self._epoch or await self._store.next_epoch()
