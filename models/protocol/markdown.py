@@ -103,7 +103,7 @@ def _types(names: Iterable[str]) -> str:
 def _events(kinds: Iterable[type]) -> str:
     components = schemas()
     return "\n\n".join(
-        f"#### `{kind.__struct_config__.tag}`\n\n{components[kind.__name__]['description']}\n\n"  # type: ignore[attr-defined]
+        f"#### Event `{kind.__struct_config__.tag}`\n\n{components[kind.__name__]['description']}\n\n"  # type: ignore[attr-defined]
         + _fields(components[kind.__name__], without="type")
         for kind in kinds
     )
