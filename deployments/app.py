@@ -23,6 +23,7 @@ from deployments.channels.webhook import webhook_routes
 from deployments.desk_methods import DeskMethods
 from deployments.http.parts import IngressParts
 from deployments.ingress import Ingress
+from deployments.loopback import keep_on_loopback
 from deployments.supervisor import Supervisor
 from models.security.tokens import TokenSigner
 
@@ -79,6 +80,7 @@ class _BoundIngress(Ingress):
     """The ingress with its parts made from what Serve hands to a replica."""
 
     def __init__(self, settings: Settings, supervisor: DeploymentHandle) -> None:
+        keep_on_loopback()
         super().__init__(partial(make_ingress_parts, settings, supervisor))
 
 

@@ -22,6 +22,7 @@ from cluster.store.embedded import EmbeddedStore, StoreError
 from cluster.store.valkey import STORE_DOWN, connect
 from deployments.dispatcher import DispatcherActor
 from deployments.gateway import GatewayActor
+from deployments.loopback import keep_on_loopback
 from deployments.outbox import OutboxActor
 from deployments.router import RouterActor
 
@@ -63,10 +64,39 @@ def plan(settings: Settings) -> list[ActorPlan]:
     ]
 
 
+def create_actor(settings: Settings, planned: ActorPlan) -> Any:
+    """Return the handle of a named actor, which is made if nobody has the name."""
+    return (
+        ray.remote(planned.kind)
+        .options(
+            name=planned.name,
+            namespace=settings.ray.namespace,
+            lifetime="detached",
+            get_if_exists=True,
+            max_restarts=-1,
+            # a repeated call could run twice; our own retries carry numbers and source ids
+            max_task_retries=0,
+            max_concurrency=_CONCURRENCY,
+            num_cpus=_ACTOR_CPUS,
+            enable_task_events=False,
+            scheduling_strategy=_placement(settings),
+        )
+        .remote(settings, *planned.args)
+    )
+
+
+def _placement(settings: Settings) -> Any:
+    """Keep all beside an embedded store, whose socket other nodes cannot reach; spread them otherwise."""
+    if not settings.store.embedded:
+        return "SPREAD"
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+
+
 class Supervisor:
     """Keeps the system of ``settings`` running while it lives."""
 
     def __init__(self, settings: Settings) -> None:
+        keep_on_loopback()
         self._settings = settings
         self._plan = plan(settings)
         self._store = (
@@ -157,29 +187,7 @@ class Supervisor:
             self._create(planned)
 
     def _create(self, planned: ActorPlan) -> Any:
-        return (
-            ray.remote(planned.kind)
-            .options(
-                name=planned.name,
-                namespace=self._settings.ray.namespace,
-                lifetime="detached",
-                get_if_exists=True,
-                max_restarts=-1,
-                # a repeated call could run twice; our own retries carry numbers and source ids
-                max_task_retries=0,
-                max_concurrency=_CONCURRENCY,
-                num_cpus=_ACTOR_CPUS,
-                enable_task_events=False,
-                scheduling_strategy=self._placement(),
-            )
-            .remote(self._settings, *planned.args)
-        )
-
-    def _placement(self) -> Any:
-        """Keep all beside an embedded store, whose socket other nodes cannot reach; spread them otherwise."""
-        if self._store is None:
-            return "SPREAD"
-        return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        return create_actor(self._settings, planned)
 
     async def _wait_ready(self, planned: ActorPlan) -> None:
         while True:

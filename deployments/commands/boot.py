@@ -132,6 +132,20 @@ def start_ray(settings: Settings) -> Path:
     return Path(ray._private.worker._global_node.get_logs_dir_path())  # noqa: SLF001 - Ray tells it nowhere else
 
 
+def preload() -> None:
+    """Import what the graph needs, while Ray and Serve start their own processes."""
+    import deployments.app  # noqa: F401 - for its effect on the time of the next import
+
+
+def start_actors(settings: Settings) -> None:
+    """Begin to make the actors, which the supervisor adopts: on a Ray of our own, while Serve starts."""
+    from deployments.supervisor import create_actor, plan
+
+    if not settings.ray.address:
+        for planned in plan(settings):
+            create_actor(settings, planned)
+
+
 def start_serve(settings: Settings) -> None:
     """Start Serve's controller and HAProxy; one that runs on a joined Ray stays as it is."""
     from ray import serve
@@ -232,7 +246,11 @@ def _port_trouble(host: str, port: int) -> str:
         except PermissionError:
             return "may not be opened by this user"
         except OSError as error:
-            return "is taken by another program" if error.errno == errno.EADDRINUSE else f"cannot be opened ({error.strerror})"
+            return (
+                "is taken by another program"
+                if error.errno == errno.EADDRINUSE
+                else f"cannot be opened ({error.strerror})"
+            )
     return ""
 
 

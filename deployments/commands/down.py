@@ -48,7 +48,9 @@ def _end(run_file: RunFile, pid: int) -> None:
     deadline = time.monotonic() + _END_WITHIN_S
     while run_file.holder() == pid:
         if time.monotonic() >= deadline:
-            raise CommandError(f"raydesk (process {pid}) still runs after {_END_WITHIN_S:.0f} s; send it a second SIGTERM.")
+            raise CommandError(
+                f"raydesk (process {pid}) still runs after {_END_WITHIN_S:.0f} s; send it a second SIGTERM."
+            )
         time.sleep(_LOOK_EVERY_S)
 
 

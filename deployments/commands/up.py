@@ -106,9 +106,11 @@ class _System:
         boot.stand_in_project()
         boot.prepare_environment(self._settings)
         self._opening.start()
+        threading.Thread(target=boot.preload, name="preload", daemon=True).start()
         with self._progress.phase("Ray", "Joining Ray" if self._settings.ray.address else "Starting Ray"):
             self._logs = boot.start_ray(self._settings)
             self._interrupts.install()  # Ray takes SIGTERM for itself
+            boot.start_actors(self._settings)
         self._vitals = psutil.Process().children()
         with self._progress.phase("Store", "Starting the store"):
             demo = self._demo.result()
@@ -185,7 +187,9 @@ class _System:
         return f"More in {' and '.join(folders)}"
 
     def _greet(self, took_s: float, demo: Demo | None) -> None:
-        http = self._settings.http.public_url or f"http://{_authority(self._settings.http.host, self._settings.http.port)}"
+        http = (
+            self._settings.http.public_url or f"http://{_authority(self._settings.http.host, self._settings.http.port)}"
+        )
         self._say(f"\nraydesk is ready after {took_s:.1f} s.\n")
         lines = [
             ("HTTP", http),
@@ -241,4 +245,3 @@ def _demo_text(http: str, demo: Demo) -> str:
             f"    -d '{login}'",
         ]
     )
-
