@@ -6,7 +6,7 @@ ARGS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench chaos lock clean
+.PHONY: help run test check docs bench chaos lock clean
 
 help: ## Show the recipes
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -22,6 +22,9 @@ check: $(VENV)/test.stamp ## Lint, format, types, and the three storeys
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+docs: $(VENV)/test.stamp ## Write the tables of docs/protocol.md anew, from the code
+	$(BIN)/python -m deployments.documents docs/protocol.md
 
 bench: $(VENV)/test.stamp ## Measure speed and latency, and print the table
 	$(BIN)/python -m pytest -m bench -s --timeout=1800 tests/bench $(ARGS)

@@ -32,9 +32,11 @@ class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True, omit_default
         state: where it stands; ``offered`` and ``assigned`` occupy an agent's capacity.
         agent: who holds it, while offered or assigned.
         opened_at_ms: Unix time of its first message, in milliseconds.
-        waiting_since_ms: Unix time since when the contact waits for a human; kept when it goes back to the queue.
-        offer_expires_ms: Unix time at which an unanswered offer returns to the queue; 0 when not offered.
-        snoozed_until_ms: Unix time at which a snoozed conversation comes back.
+        waiting_since_ms: Unix time in milliseconds since when the contact waits for a human; kept when it goes back
+            to the queue.
+        offer_expires_ms: Unix time in milliseconds at which an unanswered offer returns to the queue; 0 when not
+            offered.
+        snoozed_until_ms: Unix time in milliseconds at which a snoozed conversation comes back; 0 when not snoozed.
         skill: the skill an agent must have; empty means any agent.
         preferred: the agent to be tried first.
         excluded: agents who declined or let an offer expire.
