@@ -175,7 +175,13 @@ def transfer(turn: Turn, command: Transfer, found: Held | None) -> Done | Refusa
         )
     else:
         turn.replace(
-            contact, conversation, state="waiting", preferred=command.to_agent, skill=skill, snoozed_until_ms=0
+            contact,
+            conversation,
+            state="waiting",
+            preferred=command.to_agent,
+            skill=skill,
+            excluded=excluded,
+            snoozed_until_ms=0,
         )
     return Done(conversation=record.id)
 

@@ -135,6 +135,11 @@ def adopt(turn: Turn, command: Adopt) -> Done | Moved | Refusal:
         ours = conversation.record.threads
         theirs = tuple(each for each in source.threads if each not in ours)
         record = turn.replace(contact, conversation, threads=theirs + ours)
+        if record.state == "snoozed" != source.state:
+            # somebody waits for an answer to what is carried over
+            turn.replace(
+                contact, conversation, state="waiting", waiting_since_ms=source.waiting_since_ms, snoozed_until_ms=0
+            )
         if record.state in HELD_STATES:
             turn.changes[contact.account].tell_desk(record.agent, record_event("changed", "thread", record))
     for message in carried:

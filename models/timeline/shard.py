@@ -141,8 +141,11 @@ class Shard:
     def learn(self, found: Iterable[LoadedContact]) -> None:
         """Take contacts as the store holds them, in place of what memory knew of them."""
         for each in found:
-            self._drop(each.id)
+            known = self._drop(each.id)
             contact = self._contacts[each.id] = Contact.loaded(each, slot_of_contact(each.id))
+            if known is not None and known.account == contact.account:
+                # older conversations, asked for before, may be part of this batch too; they change no more
+                contact.conversations = {**known.conversations, **contact.conversations}
             for conversation in contact.conversations:
                 self._homes[conversation] = contact
 
@@ -214,11 +217,12 @@ class Shard:
                 contact_id = home.id if home else ""
             self._drop(contact_id)
 
-    def _drop(self, contact_id: str) -> None:
+    def _drop(self, contact_id: str) -> Contact | None:
         contact = self._contacts.pop(contact_id, None)
         if contact is not None:
             for conversation in [key for key in contact.conversations if self._homes.get(key) is contact]:
                 del self._homes[conversation]
+        return contact
 
 
 __all__ = ["InvalidId", "Missing", "Outcome", "Shard", "slot_of"]
