@@ -51,6 +51,7 @@ IDENTITIES = (("web", "web", "v1"), ("web", "web", "v2"), ("wechat", "wx", "o1")
 _message = msgspec.json.Decoder(Message)
 
 pick = st.integers(0, 11)
+mostly = st.sampled_from([True, True, False])
 account_of = st.sampled_from(ACCOUNTS)
 agent_of = st.sampled_from(AGENTS)
 fates = st.sampled_from(["stored", "stored", "stored", "refused", "unanswered", "late"])
@@ -65,6 +66,7 @@ class RouterMachine(RuleBasedStateMachine):
         self.ghosts: list[RouterModel] = []
         self.batch: list[AnyCommand] = []
         self.serial = 0
+        self.eager = False
         self.received: dict[tuple[str, str, str], Receipt] = {}  # (account, inbox, source) -> first receipt
         self.sent: list[Receive | Say] = []
         self.dispatcher_epochs = dict.fromkeys(ACCOUNTS, 0)
@@ -74,10 +76,18 @@ class RouterMachine(RuleBasedStateMachine):
         self.exports: list[tuple[str, str, str, Exported]] = []
         self.seen_sizes: dict[tuple[str, str], int] = {}
 
-    @initialize()
-    def a_first_conversation(self) -> None:
-        self.contact_writes("acme", 0)
+    @initialize(eager=st.booleans())
+    def a_desk_at_work(self, eager: bool) -> None:
+        """One conversation is accepted, one offered, one waits."""
+        for which in range(3):
+            self.contact_writes("acme", which)
         self.run("stored")
+        for agent in ("ann", "bob"):
+            self.dispatcher_offers("acme", 0, agent, stale=1, expected=True)
+            self.run("stored")
+        self.agent_decides("acme", 0, "ann", own=True, kind=Accept)
+        self.run("stored")
+        self.eager = eager
 
     # -- who and what there is ------------------------------------------------------------------------
 
@@ -88,21 +98,23 @@ class RouterMachine(RuleBasedStateMachine):
         names = sorted(self.store.accounts[account].conversations)
         return names[-1 - which % len(names)] if names else None
 
-    def holder(self, account: str, conversation: str, otherwise: str) -> str:
-        return self.store.accounts[account].held.get(conversation, otherwise)
-
     def next_id(self) -> str:
         self.serial += 1
         return f"m{self.serial:05}"
 
     def add(self, command: AnyCommand) -> None:
+        """Gather a command; an eager router takes it at once."""
         self.batch.append(command)
+        if self.eager:
+            self.run("stored")
 
     def about(self, account: str, which: int, agent: str, own: bool) -> tuple[str, str] | None:
+        """Name a conversation and an agent; with ``own``, one that is held and who holds it, if there is any."""
+        held = sorted(self.store.accounts[account].held.items())
+        if own and held:
+            return held[which % len(held)]
         conversation = self.conversation(account, which)
-        if conversation is None:
-            return None
-        return conversation, self.holder(account, conversation, agent) if own else agent
+        return (conversation, agent) if conversation else None
 
     # -- commands ---------------------------------------------------------------------------------------
 
@@ -148,7 +160,7 @@ class RouterMachine(RuleBasedStateMachine):
         person = self.store.accounts[account].contacts.get(contact)
         return self.home(account, person.moved_to) if person and person.moved_to else contact
 
-    @rule(account=account_of, which=pick, agent=agent_of, own=st.booleans(), note=st.booleans())
+    @rule(account=account_of, which=pick, agent=agent_of, own=mostly, note=st.booleans())
     def agent_says(self, account: str, which: int, agent: str, own: bool, note: bool) -> None:
         found = self.about(account, which, agent, own)
         if found:
@@ -187,7 +199,7 @@ class RouterMachine(RuleBasedStateMachine):
         account=account_of,
         which=pick,
         agent=agent_of,
-        own=st.booleans(),
+        own=mostly,
         reason=st.sampled_from(["offer_expired", "agent_away", "snooze_over"]),
     )
     def dispatcher_releases(self, account: str, which: int, agent: str, own: bool, reason: str) -> None:
@@ -200,7 +212,7 @@ class RouterMachine(RuleBasedStateMachine):
         account=account_of,
         which=pick,
         agent=agent_of,
-        own=st.booleans(),
+        own=mostly,
         kind=st.sampled_from([Accept, Accept, Decline, Resolve]),
     )
     def agent_decides(self, account: str, which: int, agent: str, own: bool, kind: type) -> None:
@@ -209,7 +221,7 @@ class RouterMachine(RuleBasedStateMachine):
         if found and not (kind is Resolve and any(isinstance(each, Resolve) for each in self.batch)):
             self.add(kind(account=account, conversation=found[0], by=found[1], role=ROLES[found[1]]))
 
-    @rule(account=account_of, which=pick, agent=agent_of, own=st.booleans(), to=st.sampled_from(["", *AGENTS]))
+    @rule(account=account_of, which=pick, agent=agent_of, own=mostly, to=st.sampled_from(["", *AGENTS]))
     def agent_transfers(self, account: str, which: int, agent: str, own: bool, to: str) -> None:
         found = self.about(account, which, agent, own)
         if found:
@@ -225,7 +237,7 @@ class RouterMachine(RuleBasedStateMachine):
                 )
             )
 
-    @rule(account=account_of, which=pick, agent=agent_of, own=st.booleans())
+    @rule(account=account_of, which=pick, agent=agent_of, own=mostly)
     def agent_snoozes(self, account: str, which: int, agent: str, own: bool) -> None:
         found = self.about(account, which, agent, own)
         if found:
@@ -258,9 +270,8 @@ class RouterMachine(RuleBasedStateMachine):
     def somebody_tries_another_account(self, account: str, which: int, agent: str) -> None:
         foreign = self.conversation(ACCOUNTS[account == "acme"], which)
         if foreign and foreign not in self.store.accounts[account].conversations:
-            before = len(self.batch)
+            # the reply is checked with all others: what does not exist in an account is refused
             self.add(Resolve(account=account, conversation=foreign, by=agent, role="admin"))
-            assert before + 1 == len(self.batch)
 
     # -- links, step by step ----------------------------------------------------------------------------
 
@@ -349,6 +360,10 @@ class RouterMachine(RuleBasedStateMachine):
             replies = self.router.turn(commands, self.now_ms, fate)
         except TurnFailed:
             return None
+        except StaleEpoch:
+            # a ghost was the first to write in this account, with a newer epoch: the process ends, another starts
+            self.router = RouterModel(self.store, cached_contacts=2)
+            return None
         self.batch = []
         for command, reply in zip(commands, replies, strict=True):
             self.check_reply(command, reply)
@@ -416,7 +431,7 @@ class RouterMachine(RuleBasedStateMachine):
             self.ghosts.remove(ghost)
             assert self.everything_in(account) == before
         else:
-            assert owner in (None, ghost.epoch)
+            assert owner is None or owner <= ghost.epoch
 
     def everything_in(self, account: str) -> bytes:
         keys = self.store.accounts[account]
