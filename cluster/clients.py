@@ -23,7 +23,7 @@ import msgspec
 
 from cluster.codec import decode_replies, encode_commands
 from models.domain.commands import AnyCommand, AnyReply, Moved, Receipt, Receive, Refusal
-from models.domain.errors import Overloaded, RaydeskError, Unavailable, error_named
+from models.domain.errors import BadRequest, Overloaded, RaydeskError, Unavailable, error_named
 from models.domain.ids import shard_of_slot
 from models.timeline.shard import slot_of
 
@@ -35,7 +35,8 @@ _log = logging.getLogger(__name__)
 Transport = Callable[[int, str, int, int, bytes], Awaitable[bytes]]
 #: Called once per command with the token it was submitted with, and the answer or the error.
 OnReply = Callable[[Any, AnyReply | RaydeskError], None]
-_Entry = tuple[AnyCommand, OnReply, Any]
+#: A command, who is told of its outcome with which token, and the loop's time at which it is given up.
+_Entry = tuple[AnyCommand, OnReply, Any, float]
 
 #: A command's envelope besides its text, in bytes; measured on encoded batches.
 _ENVELOPE_BYTES = 160
@@ -43,6 +44,8 @@ _RETRY_S = 0.05
 #: One call is being answered while the next is being decided; more would only make the batches smaller.
 _IN_FLIGHT = 2
 _REMEMBERED_MOVES = 10_000
+#: What MessagePack raises for a value it has no form for, such as a number of more than 64 bits.
+_UNWRITABLE = (OverflowError, TypeError, ValueError)
 
 
 class _Flight:
@@ -50,10 +53,10 @@ class _Flight:
 
     __slots__ = ("answer", "entries", "give_up_at", "payload")
 
-    def __init__(self, entries: list[_Entry], give_up_at: float) -> None:
+    def __init__(self, entries: list[_Entry]) -> None:
         self.entries = entries
-        self.payload = encode_commands([command for command, _, _ in entries])
-        self.give_up_at = give_up_at
+        self.payload = encode_commands([entry[0] for entry in entries])
+        self.give_up_at = entries[0][3]
         self.answer: asyncio.Task[bytes | RaydeskError] | None = None
 
 
@@ -80,7 +83,7 @@ class RouterClient:
         shards: how many there are.
         batch_bytes: how much one call carries, about.
         queue_limit: commands that may wait for one shard; more raise `Overloaded`.
-        deadline_s: how long a batch is repeated before its commands end in `Unavailable`.
+        deadline_s: how long a command waits and is repeated before it ends in `Unavailable`.
     """
 
     def __init__(
@@ -117,7 +120,8 @@ class RouterClient:
         lane = self._lanes[shard_of_slot(slot_of(command), self._shards)]
         if len(lane.pending) >= self._queue_limit:
             raise Overloaded("too many messages are waiting; try again")
-        lane.pending.append((command, on_reply, token))
+        give_up_at = asyncio.get_running_loop().time() + self._deadline_s
+        lane.pending.append((command, on_reply, token, give_up_at))
         if not lane.busy:
             lane.busy = True
             self._start(self._drain(lane))
@@ -187,8 +191,8 @@ class RouterClient:
         try:
             while lane.pending or flights:
                 while lane.pending and len(flights) < _IN_FLIGHT:
-                    self._launch(lane, _Flight(self._next_batch(lane), self._deadline()))
-                if await self._first_answered(lane):
+                    self._launch_next(lane)
+                if flights and await self._first_answered(lane):
                     answer = flights[0].answer
                     assert answer is not None
                     outcome = answer.result()
@@ -198,9 +202,6 @@ class RouterClient:
                         await self._repeat(lane)
         finally:
             lane.busy = False
-
-    def _deadline(self) -> float:
-        return asyncio.get_running_loop().time() + self._deadline_s
 
     async def _first_answered(self, lane: _Lane) -> bool:
         """Wait for the oldest call, or for commands that can go beside it; True if it has ended."""
@@ -215,6 +216,19 @@ class RouterClient:
         else:
             await asyncio.wait([oldest])
         return oldest.done()
+
+    def _launch_next(self, lane: _Lane) -> None:
+        """Send what waits; a command that cannot be written is answered so, and costs no other its way."""
+        entries = self._next_batch(lane)
+        try:
+            flight = _Flight(entries)
+        except _UNWRITABLE:
+            _log.exception("a command cannot be written")
+            entries = [entry for entry in entries if _can_be_written(entry)]
+            if not entries:
+                return
+            flight = _Flight(entries)
+        self._launch(lane, flight)
 
     def _launch(self, lane: _Lane, flight: _Flight) -> None:
         """Send a batch with the lane's next number."""
@@ -255,6 +269,10 @@ class RouterClient:
                 self._tell_all(flight.entries, reason)
             else:
                 self._launch(lane, flight)
+        # no call is needed to know that these are overdue as well
+        while lane.pending and lane.pending[0][3] <= now:
+            _, on_reply, token, _ = lane.pending.popleft()
+            _tell(on_reply, token, Unavailable("the router does not answer; send it again"))
 
     def _next_batch(self, lane: _Lane) -> list[_Entry]:
         batch: list[_Entry] = []
@@ -275,10 +293,10 @@ class RouterClient:
             if len(replies) != len(entries):
                 raise RaydeskError("a router answered another batch")  # noqa: TRY301 - as above
         except RaydeskError as error:
-            for _, on_reply, token in entries:
+            for _, on_reply, token, _ in entries:
                 _tell(on_reply, token, error)
             return
-        for (command, on_reply, token), reply in zip(entries, replies, strict=True):
+        for (command, on_reply, token, _), reply in zip(entries, replies, strict=True):
             kind = type(reply)
             if kind is Refusal:
                 _tell(on_reply, token, error_named(reply.name, reply.detail))
@@ -286,6 +304,16 @@ class RouterClient:
                 self._follow(command, reply, on_reply, token)
             else:
                 _tell(on_reply, token, reply)
+
+
+def _can_be_written(entry: _Entry) -> bool:
+    """Tell whether a command can travel, and its caller if it cannot."""
+    try:
+        encode_commands([entry[0]])
+    except _UNWRITABLE:
+        _tell(entry[1], entry[2], BadRequest("a parameter is out of its range"))
+        return False
+    return True
 
 
 def _size(command: AnyCommand) -> int:
