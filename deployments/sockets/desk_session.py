@@ -15,7 +15,7 @@ from cluster.store import keys
 from cluster.store.reading import DeskState
 from deployments.sockets.session import Session, method_table
 from models.domain.commands import Typing
-from models.domain.errors import CursorAhead, Unauthorized
+from models.domain.errors import CursorAhead, NotFound, Unauthorized
 from models.domain.ids import is_conversation_id
 from models.protocol import jsonrpc, methods
 from models.security.tokens import AgentClaims
@@ -144,14 +144,13 @@ class DeskSession(Session):
     def on_typing(self, params: methods.ConversationRef, call_id: Any) -> None:
         """``typing``: show the contact that the agent types."""
         claims = self._claims()
-        if is_conversation_id(params.conversation):
-            self.gateway.ask_quietly(
-                self,
-                Typing(
-                    account=claims.account, conversation=params.conversation, by=claims.agent, role=claims.role
-                ),
-                call_id,
-            )
+        if not is_conversation_id(params.conversation):
+            raise NotFound("no such conversation")
+        self.gateway.ask_quietly(
+            self,
+            Typing(account=claims.account, conversation=params.conversation, by=claims.agent, role=claims.role),
+            call_id,
+        )
 
     def _claims(self) -> AgentClaims:
         if self.claims is None or not self.opened:
@@ -159,8 +158,8 @@ class DeskSession(Session):
         return self.claims
 
 
-def _snapshot(state: DeskState) -> dict[str, Any]:
-    return {"cursor": state.cursor, "conversations": _held(state)}
+def _snapshot(state: DeskState) -> methods.DeskSnapshot:
+    return methods.DeskSnapshot(state.cursor, _held(state))
 
 
 def _held(state: DeskState) -> list[methods.Held]:

@@ -12,7 +12,7 @@
     ├── CursorAhead           -32014 / 409   a cursor that this log has not reached
     ├── RateLimited           -32020 / 429   too many calls; retry after ``retry_after_s``
     ├── TooLarge              -32021 / 413   a body, frame or text over its limit
-    └── Unavailable           -32030 / 503   not taken: retry with the same client id
+    └── Unavailable           -32030 / 503   not known to be stored: send it again with the same client id
         ├── Overloaded                       the queue in front of a router is full
         └── StaleEpoch                       this owner was superseded; another one answers
 """
@@ -98,7 +98,7 @@ class TooLarge(RaydeskError):
 
 
 class Unavailable(RaydeskError):
-    """Not taken, nothing stored that was not stored before: retry with the same client id."""
+    """Not known to be stored: send it again with the same client id."""
 
     name, rpc_code, http_status = "unavailable", -32030, 503
 
