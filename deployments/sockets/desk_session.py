@@ -18,6 +18,7 @@ from models.domain.commands import Typing
 from models.domain.errors import CursorAhead, NotFound, Unauthorized
 from models.domain.ids import is_conversation_id
 from models.protocol import jsonrpc, methods
+from models.protocol.results import DeskSnapshot, Held
 from models.security.tokens import AgentClaims
 
 if TYPE_CHECKING:
@@ -158,13 +159,13 @@ class DeskSession(Session):
         return self.claims
 
 
-def _snapshot(state: DeskState) -> methods.DeskSnapshot:
-    return methods.DeskSnapshot(state.cursor, _held(state))
+def _snapshot(state: DeskState) -> DeskSnapshot:
+    return DeskSnapshot(state.cursor, _held(state))
 
 
-def _held(state: DeskState) -> list[methods.Held]:
+def _held(state: DeskState) -> list[Held]:
     return [
-        methods.Held(msgspec.Raw(record), [msgspec.Raw(message) for message in messages])
+        Held(msgspec.Raw(record), [msgspec.Raw(message) for message in messages])
         for record, messages in state.held or ()
     ]
 

@@ -14,7 +14,8 @@ import msgspec
 from models.domain.conversation import ConversationRecord, Thread
 from models.domain.message import Attachment, Message
 from models.protocol.events import DESK_EVENTS, VISITOR_EVENTS
-from models.protocol.methods import METHODS, DeskSnapshot
+from models.protocol.methods import METHODS
+from models.protocol.results import DeskSnapshot
 
 _SCHEMAS = "#/components/schemas/"
 #: Types that stand inside others as JSON that is passed on unread.

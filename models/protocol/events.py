@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from models.protocol.methods import MessageJson, RecordJson
+from models.protocol.results import MessageJson, RecordJson
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="type"):

@@ -11,8 +11,9 @@ from typing import Any
 from models.domain.errors import RaydeskError, documented_errors
 from models.protocol.described import STORED, Schema, fields_of, prose, references, schemas
 from models.protocol.events import DESK_EVENTS, VISITOR_EVENTS
-from models.protocol.methods import DeskSnapshot, Door, Method, methods_at
+from models.protocol.methods import Door, Method, methods_at
 from models.protocol.openrpc import STANDARD_CODES
+from models.protocol.results import DeskSnapshot
 
 _MADE = re.compile(r"<!-- made: (?P<name>[\w ]+) -->\n.*?<!-- end -->", re.DOTALL)
 
@@ -80,7 +81,7 @@ def _method(method: Method, components: dict[str, Schema], door: Door) -> str:
 
 
 def _named(method: Method) -> bool:
-    return method.result.__module__ == Method.__module__
+    return method.result.__module__ == DeskSnapshot.__module__
 
 
 def _result_names() -> list[str]:

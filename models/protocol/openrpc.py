@@ -11,7 +11,8 @@ from models.domain.errors import RaydeskError, documented_errors
 from models.protocol import jsonrpc
 from models.protocol.described import Field, closure, fields_of, prose, references, schemas
 from models.protocol.events import DESK_EVENTS, VISITOR_EVENTS
-from models.protocol.methods import DeskSnapshot, Door, Method, methods_at
+from models.protocol.methods import Door, Method, methods_at
+from models.protocol.results import DeskSnapshot
 
 VERSION = "1"
 #: Errors that any call can end in.

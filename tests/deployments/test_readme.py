@@ -1,13 +1,16 @@
-"""The README's programs against the real ingress, gateway, dispatcher and store; only Ray is not there."""
+"""The README's programs, and what sockets tell about themselves, against the real ingress, gateway, dispatcher and store; only Ray is not there."""
 
 import asyncio
+import json
 import socket
 import time
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 import uvicorn
 from argon2 import PasswordHasher
+from websockets.asyncio.client import connect
 
 import deployments.gateway
 from cluster.clients import RouterClient
@@ -21,6 +24,7 @@ from deployments.gateway import GatewayActor
 from deployments.http.parts import IngressParts
 from deployments.ingress import build_ingress
 from models.domain.agent import User
+from models.protocol.methods import methods_at
 from models.security.tokens import TokenSigner
 from tests.fakes import LocalRouter
 from tests.readme import Place, programs, run_both
@@ -128,3 +132,15 @@ def test_each_program_has_ten_lines():
     for title, code in programs().items():
         assert len([line for line in code.splitlines() if line.strip()]) <= 10, title
     assert len(programs()) == 2
+
+
+@pytest.mark.parametrize("kind", ["desk", "visitor"])
+async def test_each_kind_of_socket_tells_what_can_be_called_on_it(place, kind):
+    async with httpx.AsyncClient(base_url=place.base) as http:
+        found = (await http.post("/v1/connect", json={"inbox": place.inbox})).json()["gateway"]
+        served = (await http.get(f"/openrpc/{kind}.json")).json()
+    async with connect(found.replace("/visitor", f"/{kind}")) as client:
+        await client.send('{"jsonrpc":"2.0","id":7,"method":"rpc.discover"}')
+        answer = json.loads(await client.recv())
+    assert answer == {"jsonrpc": "2.0", "id": 7, "result": served}
+    assert [method["name"] for method in served["methods"]] == list(methods_at(kind))
