@@ -1,4 +1,7 @@
-"""The README's programs, and what sockets tell about themselves, against the real ingress, gateway, dispatcher and store; only Ray is not there."""
+"""The README's programs, and what sockets tell about themselves.
+
+Ingress, gateway, dispatcher and store are real; only Ray is not there.
+"""
 
 import asyncio
 import json
