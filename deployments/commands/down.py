@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 
 from cluster.settings import Settings
 from cluster.store.embedded import EmbeddedStore
+from cluster.telemetry import ALIVE_S
 from deployments.commands.failure import CommandError
 from deployments.commands.readiness import reports, store_client
 from deployments.commands.runfile import RunFile
@@ -57,17 +58,21 @@ def _end(run_file: RunFile, pid: int) -> None:
 def _left_behind(settings: Settings) -> bool:
     """Tell whether an embedded store runs that nobody uses.
 
+    What a process that was killed told of itself stays for some seconds; it is waited for.
+
     Raises:
-        CommandError: somebody does, as after ``serve run``.
+        CommandError: somebody uses it, as after ``serve run``.
     """
+    deadline = time.monotonic() + ALIVE_S + 1
     try:
         with store_client(settings) as client:
-            told = reports(client)
+            while any(reports(client).values()):
+                if time.monotonic() >= deadline:
+                    raise CommandError(
+                        f"A system runs in {settings.store.data_dir} that `raydesk up` did not start.\n"
+                        "Stop it where it was started (`serve run` or `serve deploy`)."
+                    )
+                time.sleep(_LOOK_EVERY_S)
     except RedisError:
         return False
-    if any(told.values()):
-        raise CommandError(
-            f"A system runs in {settings.store.data_dir} that `raydesk up` did not start.\n"
-            "Stop it where it was started (`serve run` or `serve deploy`); or wait 5 s if it was just killed."
-        )
     return True

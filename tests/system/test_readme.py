@@ -1,6 +1,6 @@
-"""The README's programs against a whole system that runs: real Ray, real HTTP, real sockets.
+"""The README's programs against a whole system: real Ray, real HTTP, real sockets.
 
-The system is named by ``README_SYSTEM``: base URL, inbox, account, name and password, with blanks between.
+``README_SYSTEM`` may name one that runs: base URL, inbox, account, name and password, with blanks between.
 """
 
 import os
@@ -8,8 +8,10 @@ import os
 import pytest
 
 from tests.readme import Place, run_both
+from tests.system.command import passwords
 
-pytestmark = [pytest.mark.anyio, pytest.mark.system]
+pytestmark = [pytest.mark.anyio, pytest.mark.system, pytest.mark.timeout(400)]
+_WORDS = ("base", "inbox", "account", "name", "password")
 
 
 @pytest.fixture
@@ -18,11 +20,13 @@ def anyio_backend():
 
 
 @pytest.fixture
-def place():
+def place(request):
     named = os.environ.get("README_SYSTEM", "").split()
-    if not named:
-        pytest.skip("README_SYSTEM names no running system")
-    return Place(**dict(zip(("base", "inbox", "account", "name", "password"), named, strict=True)))
+    if named:
+        return Place(**dict(zip(_WORDS, named, strict=True)))
+    system = request.getfixturevalue("system")
+    password = passwords(system.printed())["bob"]
+    return Place(base=system.base, inbox="demo-web", account="demo", name="bob", password=password)
 
 
 async def test_a_visitor_gets_the_agents_answer(place):
