@@ -8,12 +8,13 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from picows import WSCloseCode, WSUpgradeRequest, ws_create_server
 
 from cluster.actors import DISPATCHER, NamedActor, router_client
+from cluster.clients import RouterClient
 from cluster.settings import Settings
 from cluster.store import keys
 from cluster.store.reading import Reading
@@ -40,15 +41,26 @@ _SWEEP_S = 1.0
 _READ_BUFFER_BYTES = 2048
 
 
+class Dispatcher(Protocol):
+    """The dispatcher as a gateway reaches it."""
+
+    async def call(self, method: str, *args: Any) -> Any:
+        """Call a method of the dispatcher; ``Unavailable`` when it cannot be reached."""
+        ...
+
+
 class GatewayActor:
     """One gateway, as a Ray actor.
 
     Args:
         settings: of the whole system.
         index: which one this is, from 0; its port is ``gateway.port + index``.
+        router, dispatcher: how to reach them, if not as the actors of this system.
     """
 
-    def __init__(self, settings: Settings, index: int) -> None:
+    def __init__(
+        self, settings: Settings, index: int, *, router: RouterClient | None = None, dispatcher: Dispatcher | None = None
+    ) -> None:
         self.settings = settings
         self._name = str(index)
         self._port = settings.gateway.port + index
@@ -57,8 +69,8 @@ class GatewayActor:
         self.reading = Reading(self._redis)
         self.signer = TokenSigner(settings.security.secret_key.get_secret_value())
         self.openrpc = {door: openrpc_document(door) for door in ("desk", "visitor")}
-        self.router = router_client(settings)
-        self._dispatcher = NamedActor(DISPATCHER, settings.ray.namespace)
+        self.router = router or router_client(settings)
+        self._dispatcher = dispatcher or NamedActor(DISPATCHER, settings.ray.namespace)
         self.desk_methods = DeskMethods(
             router=self.router,
             set_presence=self._set_presence,
@@ -161,9 +173,9 @@ class GatewayActor:
     async def feed(self, session: Session, channel: str) -> None:
         """Feed a session from ``channel`` instead of the one before; returns once nothing can be missed."""
         before, session.channel = session.channel, channel
-        await self.hub.join(channel, session)
-        if before:
+        if before and before != channel:
             await self.hub.leave(before, session)
+        await self.hub.join(channel, session)
         if session.transport is None:
             # the socket went while we waited, and its channel with it
             await self.hub.leave(channel, session)
@@ -265,7 +277,13 @@ class GatewayActor:
             pipeline.hset(keys.desk_acked(account), agent, str(cursor))
         for (account, contact), message in visits.items():
             pipeline.hset(keys.visit_acked(account), contact, message)
-        await pipeline.execute()
+        try:
+            await pipeline.execute()
+        except STORE_DOWN:
+            for desk, cursor in desks.items():
+                self._desk_acks[desk] = max(cursor, self._desk_acks.get(desk, 0))
+            self._visit_acks = visits | self._visit_acks
+            raise
 
     def _url(self) -> str:
         gateway = self.settings.gateway

@@ -3,6 +3,7 @@
 Promises: what the store publishes after ``subscribe`` returned reaches ``on_message``, in order, until
 the connection breaks. A break is never silent: the connection is made again, every channel is
 subscribed again, and then ``on_restored`` is called so that the caller fills the gap from the logs.
+What the store publishes between the break and that call is passed over: the logs have it too.
 
 It reads replies straight from the client library's connection, so every kind of URL works, and a
 message costs one dictionary look-up instead of the library's PubSub machinery.
@@ -107,11 +108,18 @@ class Subscriber:
         # what is asked for while we say what is wanted goes out by itself, in `subscribe`
         self._connected.set()
         channels = list(self._wanted)
+        confirmed: set[bytes] = set()
         for start in range(0, len(channels), _CHUNK):
             chunk: Sequence[bytes] = channels[start : start + _CHUNK]
             await connection.send_command("SUBSCRIBE", *chunk)
-            for _ in chunk:
-                self._take(await connection.read_response(timeout=_SILENCE_S))
+            missing = set(chunk)
+            while missing:
+                reply = await connection.read_response(timeout=_SILENCE_S)
+                if isinstance(reply, list) and reply[0] == b"subscribe":
+                    missing.discard(reply[1])
+                    confirmed.add(reply[1])
+        for channel in confirmed:
+            self._confirm(channel)
         if again:
             _log.warning("subscription to the store restored, %d channels", len(channels))
             self._on_restored()
@@ -131,9 +139,12 @@ class Subscriber:
         if kind == b"message":
             self._on_message(channel, reply[2])
         elif kind == b"subscribe":
-            confirmed = self._wanted.get(channel)
-            if confirmed is not None and not confirmed.done():
-                confirmed.set_result(None)
+            self._confirm(channel)
+
+    def _confirm(self, channel: bytes) -> None:
+        confirmed = self._wanted.get(channel)
+        if confirmed is not None and not confirmed.done():
+            confirmed.set_result(None)
 
     async def _watch(self) -> None:
         """Notice a connection that died without a word."""

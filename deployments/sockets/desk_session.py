@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
-#: Live entries kept back while the log is read; past that the log is read once more instead.
-_MOST_KEPT_BACK = 256
 
 
 class DeskSession(Session):
@@ -40,8 +38,6 @@ class DeskSession(Session):
         self.claims: AgentClaims | None = None
         self.cursor = 0
         self._opening = False
-        self._reading = False
-        self._kept_back: list[tuple[int, bytes]] = []
 
     # -- opening and resuming ---------------------------------------------------------------------
 
@@ -55,7 +51,7 @@ class DeskSession(Session):
 
     async def _open(self, claims: AgentClaims, params: methods.DeskOpen, call_id: Any) -> None:
         try:
-            self._reading = True
+            self.begin_read()
             await self.gateway.feed(self, keys.desk_channel(claims.account, claims.agent))
             state = await self.gateway.reading.desk(claims.account, claims.agent, params.cursor)
             presence = await self.gateway.presence_of(claims, params.presence)
@@ -68,50 +64,34 @@ class DeskSession(Session):
         self.succeed(call_id, _opened(claims, presence, state, params.cursor))
         self.cursor = state.cursor if state.held is not None else params.cursor or 0
         self._replay(state)
+        self.go_live()
 
     def _replay(self, state: DeskState) -> None:
-        """Send what the log had, then what came live meanwhile."""
         for cursor, events in state.entries:
             self._push(cursor, events)
-        self._reading = False
-        kept_back, self._kept_back = self._kept_back, []
-        for cursor, events in kept_back:
-            self._take(cursor, events)
 
-    async def resume(self) -> None:
+    async def fill(self) -> None:
         """Read the log from the last entry sent; a log that lost it gives a snapshot."""
-        claims = self.claims
-        if claims is None or self._reading or self.paused:
-            return
-        self._reading = True
+        claims = self._claims()
         try:
-            try:
-                state = await self.gateway.reading.desk(claims.account, claims.agent, self.cursor)
-            except CursorAhead:
-                # the store lost what it had confirmed (restored from a backup): begin anew
-                state = await self.gateway.reading.desk(claims.account, claims.agent, None)
-            if state.held is not None:
-                self.cursor = state.cursor
-                self.send(jsonrpc.notification("desk.snapshot", _encode(_snapshot(state))))
-            self._replay(state)
-        finally:
-            self._reading = False
+            state = await self.gateway.reading.desk(claims.account, claims.agent, self.cursor)
+        except CursorAhead:
+            # the store lost what it had confirmed (restored from a backup): begin anew
+            state = await self.gateway.reading.desk(claims.account, claims.agent, None)
+        if state.held is not None:
+            self.cursor = state.cursor
+            self.send(jsonrpc.notification("desk.snapshot", _encode(_snapshot(state))))
+        self._replay(state)
 
-    def on_live(self, payload: bytes) -> None:
-        """Take one entry as published: its cursor, a space, its events."""
+    def take(self, payload: bytes) -> None:
+        """Take one entry as published: its cursor, a space, its events; cursor 0 is shown and not kept."""
+        if self.paused:
+            return
         head, _, events = payload.partition(b" ")
         cursor = int(head)
         if cursor == 0:
-            if self.opened and not self.paused:
-                self.send(jsonrpc.live_frame(events))
-        else:
-            self._take(cursor, events)
-
-    def _take(self, cursor: int, events: bytes) -> None:
-        if self._reading:
-            if len(self._kept_back) < _MOST_KEPT_BACK:
-                self._kept_back.append((cursor, events))
-        elif cursor <= self.cursor or self.paused:
+            self.send(jsonrpc.live_frame(events))
+        elif cursor <= self.cursor:
             return
         elif cursor == self.cursor + 1:
             self._push(cursor, events)

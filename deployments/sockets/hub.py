@@ -24,8 +24,12 @@ class Listener(Protocol):
         """Take one published payload, in order; must not block."""
         ...
 
+    def expect_gap(self) -> None:
+        """Keep live payloads back until ``resume`` has read what came before them."""
+        ...
+
     async def resume(self) -> None:
-        """Fill the gap since the last payload from the store."""
+        """Fill the gap since the last payload from the store, however long that takes."""
         ...
 
 
@@ -82,9 +86,12 @@ class Hub:
     def _on_restored(self) -> None:
         if self._restoring is not None:
             self._restoring.cancel()
-        self._restoring = asyncio.ensure_future(self._resume_all())
+        everybody = {listener for listeners in self._listeners.values() for listener in listeners}
+        for listener in everybody:
+            listener.expect_gap()
+        self._restoring = asyncio.ensure_future(self._resume_all(everybody))
 
-    async def _resume_all(self) -> None:
+    async def _resume_all(self, everybody: set[Listener]) -> None:
         """Let every session fill its gap, a few at a time."""
         slots = asyncio.Semaphore(_RESUMES_AT_ONCE)
 
@@ -92,7 +99,6 @@ class Hub:
             async with slots:
                 await listener.resume()
 
-        everybody = {listener for listeners in self._listeners.values() for listener in listeners}
         for ended in await asyncio.gather(*map(resume, everybody), return_exceptions=True):
             if isinstance(ended, Exception):
                 _log.error("a session could not resume: %r", ended)

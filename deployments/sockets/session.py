@@ -34,6 +34,9 @@ _TEXT = WSMsgType.TEXT
 _CONTINUATION = WSMsgType.CONTINUATION
 _CLOSE = WSMsgType.CLOSE
 _UNSET = msgspec.UNSET
+#: Live payloads kept back while a session reads; past that it reads once more instead.
+_MOST_KEPT_BACK = 256
+_RETRY_S = 0.1
 
 Handler = Callable[[Any, Any, Any], None]
 Entry = tuple[Callable[[Any], Any], Handler]
@@ -115,6 +118,12 @@ class Session(WSListener):
         #: the store's channel that feeds this session, empty while none does.
         self.channel = ""
         self.paused = False
+        #: live payloads are kept back: somebody reads the store, or will.
+        self._reading = False
+        self._filling = False
+        #: what was read may miss something, so it must be read once more.
+        self._stale = False
+        self._kept_back: list[bytes] = []
         self._bucket: TokenBucket | None = None
         self._refusals = 0
         self._partial: bytearray | None = None
@@ -227,6 +236,8 @@ class Session(WSListener):
             params = entry[0](call.params)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             self.answer(call_id, jsonrpc.failure, jsonrpc.INVALID_PARAMS, f"{call.method}: {error}")
+            if isinstance(error, UnicodeDecodeError):
+                self._close(WSCloseCode.INVALID_TEXT, b"text frames are UTF-8")
             return
         try:
             entry[1](self, params, call_id)
@@ -322,6 +333,66 @@ class Session(WSListener):
         """``rpc.discover``: return the OpenRPC document."""
         self.succeed(call_id, self.gateway.openrpc[self.door])
 
+    # -- live events, and the gaps between them ------------------------------------------------------
+
+    def on_live(self, payload: bytes) -> None:
+        """Take one published payload, or keep it back while the store is read."""
+        if not self._reading:
+            self.take(payload)
+        elif len(self._kept_back) < _MOST_KEPT_BACK:
+            self._kept_back.append(payload)
+        else:
+            self._stale = True
+
+    def expect_gap(self) -> None:
+        """Keep live payloads back until `resume` has read what came before them."""
+        self._reading = self._stale = True
+
+    def begin_read(self) -> None:
+        """Keep back what comes from now on; what was kept back until now is in the store."""
+        self._reading, self._stale = True, False
+        self._kept_back.clear()
+
+    def go_live(self) -> None:
+        """Take what was kept back, or read once more if that is not all there was."""
+        if self._stale:
+            self.spawn(self.resume())
+            return
+        self._reading = False
+        kept_back, self._kept_back = self._kept_back, []
+        for payload in kept_back:
+            self.on_live(payload)
+
     async def resume(self) -> None:
-        """Fill the gap since the last payload from the store."""
+        """Fill the gap since the last payload from the store, however long the store cannot be read."""
+        self._stale = True
+        if self._filling or self.paused or not self.opened:
+            # whoever reads, opens or begins to write again comes back to it
+            return
+        self._filling = self._reading = True
+        try:
+            while self._stale and self.transport is not None and not self.paused:
+                await self._try_to_fill()
+        except Exception:
+            self.close(WSCloseCode.INTERNAL_ERROR, b"cannot go on here; reconnect")
+            raise
+        finally:
+            self._filling = False
+        if not self._stale:
+            self.go_live()
+
+    async def _try_to_fill(self) -> None:
+        self.begin_read()
+        try:
+            await self.fill()
+        except STORE_DOWN:
+            self._stale = True
+            await asyncio.sleep(_RETRY_S)
+
+    def take(self, payload: bytes) -> None:
+        """Show one published payload, unless it was shown before."""
+        raise NotImplementedError
+
+    async def fill(self) -> None:
+        """Read what is missing since the cursor, and show it."""
         raise NotImplementedError

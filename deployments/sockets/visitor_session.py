@@ -24,13 +24,15 @@ from models.security.tokens import VisitorClaims
 if TYPE_CHECKING:
     from deployments.gateway import GatewayActor
 
-#: Receipts remembered to keep a visitor's own messages out of a replay.
+#: Receipts remembered, as a visitor may confirm its own messages too.
 _OWN_MESSAGES = 256
 
 
 class _Seen(msgspec.Struct, gc=False):
     conversation: str
     seq: int
+    author: str = ""
+    channel: str = ""
 
 
 class _LiveEvent(msgspec.Struct, gc=False):
@@ -39,6 +41,7 @@ class _LiveEvent(msgspec.Struct, gc=False):
     contact: str = ""
 
 
+_encode = msgspec.json.Encoder().encode
 _events = msgspec.json.Decoder(list[msgspec.Raw])
 _event = msgspec.json.Decoder(_LiveEvent)
 _seen = msgspec.json.Decoder(_Seen)
@@ -55,11 +58,9 @@ class VisitorSession(Session):
         #: who the visitor is after all moves; the token names who it was when it was signed.
         self.contact = ""
         self.skill = ""
-        #: (conversation, seq) of the newest message sent to this socket; SessionIDs sort by time.
+        #: (conversation, seq) of the newest message sent to this socket; a contact's SessionIDs sort by time.
         self.cursor: tuple[str, int] = ("", 0)
         self._opening = False
-        self._reading = False
-        self._kept_back: list[bytes] = []
         self._own: deque[tuple[str, int]] = deque(maxlen=_OWN_MESSAGES)
 
     # -- opening and resuming -----------------------------------------------------------------------
@@ -78,19 +79,21 @@ class VisitorSession(Session):
 
     async def _open(self, claims: VisitorClaims, cursor: str | None, call_id: Any) -> None:
         try:
-            state = await self._join_and_read(claims, cursor)
+            # an opening that failed may have been another visitor's
+            self.contact = ""
+            self.begin_read()
+            state = await self._join_and_read(claims, claims.contact, cursor)
         finally:
             self._opening = False
         self.claims = claims
         self.opened = True
         self.expires_s = claims.expires_s
         self.succeed(call_id, _opened(state))
-        self._go_live(state)
+        self.cursor = state.cursor or ("", 0)
+        self.go_live()
 
-    async def _join_and_read(self, claims: VisitorClaims, cursor: str | None) -> VisitState:
+    async def _join_and_read(self, claims: VisitorClaims, contact: str, cursor: str | None) -> VisitState:
         """Listen to the contact's channel and read; once more if the contact moved meanwhile."""
-        self._reading = True
-        contact = self.contact or claims.contact
         while True:
             if contact != self.contact:
                 await self.gateway.feed(self, keys.visit_channel(claims.account, contact))
@@ -100,44 +103,31 @@ class VisitorSession(Session):
                 return state
             contact = state.contact
 
-    def _go_live(self, state: VisitState) -> None:
+    async def fill(self) -> None:
+        """Read what was missed since the cursor; a conversation that goes on elsewhere is shown anew.
+
+        What the contact writes on web pages is left out, as it is from live events.
+        """
+        claims = self._claims()
+        cursor = message_id(*self.cursor) if self.cursor[0] else None
+        state = await self._join_and_read(claims, self.contact, cursor)
+        if state.snapshot:
+            self.cursor = state.cursor or ("", 0)
+            self.send(jsonrpc.notification("visit.snapshot", _encode(_opened(state))))
+            return
+        fresh = [message for message in state.messages if self._is_news(_seen.decode(message))]
+        if fresh:
+            events = b",".join(b'{"type":"message","message":' + message + b"}" for message in fresh)
+            self.send(jsonrpc.live_frame(b"[" + events + b"]"))
         if state.cursor is not None:
             self.cursor = max(self.cursor, state.cursor)
-        self._reading = False
-        kept_back, self._kept_back = self._kept_back, []
-        for payload in kept_back:
-            self._take(payload)
 
-    async def resume(self) -> None:
-        """Read what was missed since the cursor, without what this socket sent itself."""
-        claims = self.claims
-        if claims is None or self._reading or self.paused:
-            return
-        self._reading = True
-        try:
-            cursor = message_id(*self.cursor) if self.cursor[0] else None
-            state = await self._join_and_read(claims, cursor)
-            own = set(self._own)
-            fresh = [
-                message
-                for message in state.messages
-                if (place := _place(message)) > self.cursor and place not in own
-            ]
-            if fresh:
-                events = b",".join(b'{"type":"message","message":' + message + b"}" for message in fresh)
-                self.send(jsonrpc.live_frame(b"[" + events + b"]"))
-            self._go_live(state)
-        finally:
-            self._reading = False
+    def _is_news(self, message: _Seen) -> bool:
+        own = message.author == "contact" and message.channel == "web"
+        return not own and (message.conversation, message.seq) > self.cursor
 
-    def on_live(self, payload: bytes) -> None:
+    def take(self, payload: bytes) -> None:
         """Take a JSON array of events as published."""
-        if not self._reading:
-            self._take(payload)
-        elif len(self._kept_back) < _OWN_MESSAGES:
-            self._kept_back.append(payload)
-
-    def _take(self, payload: bytes) -> None:
         if self.paused:
             return
         fresh: list[bytes] = []
@@ -222,11 +212,6 @@ class VisitorSession(Session):
         if self.claims is None:
             raise self.not_opened("visit.open")
         return self.claims
-
-
-def _place(message: bytes) -> tuple[str, int]:
-    seen = _seen.decode(message)
-    return seen.conversation, seen.seq
 
 
 def _opened(state: VisitState) -> methods.VisitOpened:

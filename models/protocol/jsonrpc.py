@@ -20,6 +20,8 @@ INTERNAL_ERROR = -32603
 MAX_BATCH = 100
 
 CallId = int | str | None
+#: What decoding raises; the last one when thousands of arrays stand in each other.
+_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
@@ -77,7 +79,7 @@ def decode_call(frame: bytes | memoryview) -> Call:
         return _call(frame)
     except msgspec.ValidationError as error:
         raise ProtocolError(failure(INVALID_REQUEST, f"not a JSON-RPC 2.0 call: {error}", _id_of(frame))) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _NOT_JSON as error:
         raise ProtocolError(failure(PARSE_ERROR, f"not JSON: {error}", None)) from None
 
 
@@ -85,7 +87,7 @@ def _id_of(frame: bytes | memoryview) -> CallId:
     """Find the id of a call that is wrong otherwise, so that its sender knows which one failed."""
     try:
         return _any_id(frame).id
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _NOT_JSON:
         return None
 
 
@@ -102,7 +104,7 @@ def split_batch(frame: bytes | memoryview) -> list[bytes]:
     """
     try:
         calls = _batch(frame)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _NOT_JSON as error:
         raise ProtocolError(failure(PARSE_ERROR, f"not JSON: {error}", None)) from None
     if not 0 < len(calls) <= MAX_BATCH:
         raise ProtocolError(failure(INVALID_REQUEST, f"a batch has 1 to {MAX_BATCH} calls, not {len(calls)}", None))

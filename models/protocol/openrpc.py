@@ -12,7 +12,7 @@ from models.protocol import jsonrpc
 from models.protocol.described import Field, closure, fields_of, prose, references, schemas
 from models.protocol.events import DESK_EVENTS, VISITOR_EVENTS
 from models.protocol.methods import Door, Method, methods_at
-from models.protocol.results import DeskSnapshot
+from models.protocol.results import DeskSnapshot, VisitOpened
 
 VERSION = "1"
 #: Errors that any call can end in.
@@ -91,7 +91,8 @@ def _notifications(door: Door) -> list[dict[str, Any]]:
     kinds = [{"$ref": f"#/components/schemas/{kind.__name__}"} for kind in events]
     params = [{"name": "events", "required": True, "schema": {"type": "array", "items": {"oneOf": kinds}}}]
     if door == "visitor":
-        return [{"name": "event", "params": params}]
+        afresh = {"$ref": f"#/components/schemas/{VisitOpened.__name__}"}
+        return [{"name": "event", "params": params}, {"name": "visit.snapshot", "x-params": afresh}]
     cursor = {
         "name": "cursor",
         "description": "The number of this entry in the agent's log; absent for what is not kept (typing).",
