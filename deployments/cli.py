@@ -45,7 +45,7 @@ def main() -> None:
         # whoever read us has gone; nothing is left to say, not even at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         status = _FAILED
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the last place to say it plainly
         if debug:
             traceback.print_exc()
         print(_plain(error), file=sys.stderr)
@@ -76,7 +76,7 @@ def _settings(config: Path | None, overrides: Mapping[str, Any] | None = None, *
 
 
 @app.command
-def up(
+def up(  # noqa: PLR0913 - these are the options of the command line
     *,
     config: Config = None,
     embed_redis: Annotated[

@@ -31,12 +31,12 @@ _OBJECT_STORE_BYTES = 100 * 1024 * 1024
 _ACTOR_CPUS = 0.1
 _RESERVE_CPUS = 1
 _KILL_WITHIN_S = 5.0
-#: Ports that HAProxy and Serve take besides ours; the second system of a machine gets others.
+#: Ports of HAProxy and Serve besides ours, as places after `http.port`: two systems of a machine never meet.
 _SERVE_PORTS: Mapping[str, int] = {
-    "RAY_SERVE_HAPROXY_STATS_PORT": 8404,
-    "RAY_SERVE_HAPROXY_METRICS_PORT": 9101,
-    "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": 8500,
-    "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": 9500,
+    "RAY_SERVE_HAPROXY_METRICS_PORT": 1,
+    "RAY_SERVE_HAPROXY_STATS_PORT": 2,
+    "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": 3,
+    "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": 4,
 }
 _HAPROXY = """#!/bin/sh
 # Written by raydesk at each start. HAProxy as Serve runs it (-db -f FILE ...), but with the two read-only pages that
@@ -88,8 +88,7 @@ def prepare_environment(settings: Settings) -> None:
     export(LOCAL_FLAGS)
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         os.environ["RAY_AUTH_TOKEN_PATH"] = str(_token_file(settings.store.data_dir))
-    ports = {name: str(_free_port(port)) for name, port in _SERVE_PORTS.items()}
-    export(ports)
+    export({name: str(_port_beside(settings, place)) for name, place in _SERVE_PORTS.items()})
     if haproxy := _local_haproxy(settings.store.data_dir):
         export({"RAY_SERVE_HAPROXY_BINARY_PATH": str(haproxy)})
 
@@ -129,7 +128,7 @@ def start_ray(settings: Settings) -> Path:
                 f"store.url: the Ray at {settings.ray.address} has {nodes} nodes, and the embedded store serves one.\n"
                 "Give all nodes a store of their own: --redis-url, or store.url."
             )
-    return Path(ray._private.worker._global_node.get_logs_dir_path())  # noqa: SLF001 - Ray tells it nowhere else
+    return Path(ray._private.worker._global_node.get_logs_dir_path())  # Ray tells it nowhere else
 
 
 def preload() -> None:
@@ -254,16 +253,19 @@ def _port_trouble(host: str, port: int) -> str:
     return ""
 
 
-def _free_port(preferred: int) -> int:
-    for port in (preferred, 0):
+def _port_beside(settings: Settings, place: int) -> int:
+    """Return the port ``place`` after that of HTTP, or any free one if that is a gateway's or taken."""
+    port, gateway = settings.http.port + place, settings.gateway
+    wanted = () if gateway.port <= port < gateway.port + gateway.count else (port,)
+    for candidate in (*wanted, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("", port))
-            except OSError:
+                probe.bind(("", candidate))
+            except (OSError, OverflowError):
                 continue
             return probe.getsockname()[1]
-    return preferred
+    return port
 
 
 def _local_haproxy(data_dir: Path) -> Path | None:

@@ -30,7 +30,8 @@ async def opened_store(settings: Settings) -> AsyncGenerator[Redis]:
             await redis.ping()  # type: ignore[misc]
         except STORE_DOWN as error:
             raise CommandError(
-                f"store.url: {store_url(settings.store)} does not answer: {error}\nIs it running, and the password right?"
+                f"store.url: {store_url(settings.store)} does not answer: {error}\n"
+                "Is it running, and the password right?"
             ) from error
         yield redis
     finally:

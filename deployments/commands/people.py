@@ -51,7 +51,7 @@ def _chosen(settings: Settings, account: str) -> str:
     return next(iter(settings.accounts))
 
 
-def new_password(from_stdin: bool) -> str:  # noqa: FBT001
+def new_password(from_stdin: bool) -> str:
     """Ask for a new password twice, or read one line.
 
     Raises:

@@ -70,7 +70,7 @@ def _decides(about: dict[str, Any]) -> bool:
 
 def answers_http(settings: Settings) -> bool:
     """Tell whether the ingress answers that it can do its work."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.http.host, settings.http.host)  # noqa: S104
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.http.host, settings.http.host)
     connection = http.client.HTTPConnection(host, settings.http.port, timeout=_ANSWER_S)
     try:
         connection.request("GET", "/readyz")
