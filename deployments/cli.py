@@ -76,7 +76,7 @@ def _settings(config: Path | None, overrides: Mapping[str, Any] | None = None, *
 
 
 @app.command
-def up(  # noqa: PLR0913 - these are the options of the command line
+def up(
     *,
     config: Config = None,
     embed_redis: Annotated[
@@ -147,7 +147,7 @@ def _people(config: Path | None, account: str, work: Callable[..., Any], *args: 
 
 
 @user.command(name="add")
-def user_add(
+def user_add(  # noqa: PLR0913 - these are the options of the command line
     name: str,
     *,
     config: Config = None,

@@ -17,7 +17,7 @@ def layered(overrides: Mapping[str, Any], demo: Mapping[str, Any], settings: Set
 
 
 def auto_scaled(settings: Settings) -> Settings:
-    """Let the load raise the number of ingress replicas, to the cores here or to what the settings say if that is more."""
+    """Let the load raise the number of ingress replicas to the cores here, or to what the settings say if more."""
     ingress = settings.ingress
     most = max(ingress.max_replicas, ingress.min_replicas + 1, os.cpu_count() or 1)
     return settings.model_copy(update={"ingress": ingress.model_copy(update={"max_replicas": most})})

@@ -159,6 +159,8 @@ class _System:
     def _end(self) -> bool:
         """Take everything down; False if that was forced."""
         try:
+            if not self._progress.console.is_terminal:
+                self._say("Stopping ...")
             with self._progress.phase("Stopped", "Stopping (Ctrl-C again to force)"):
                 boot.end_serve(self._settings)
                 boot.end_ray()
