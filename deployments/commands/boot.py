@@ -131,6 +131,11 @@ def start_ray(settings: Settings) -> Path:
     return Path(ray._private.worker._global_node.get_logs_dir_path())  # Ray tells it nowhere else
 
 
+def load_ray() -> None:
+    """Import Ray, which takes a second."""
+    import ray  # noqa: F401 - for its effect on the time of the next import
+
+
 def preload() -> None:
     """Import what the graph needs, while Ray and Serve start their own processes."""
     import deployments.app  # noqa: F401 - for its effect on the time of the next import

@@ -2,6 +2,8 @@
 
 import signal
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from types import FrameType
 
 
@@ -29,6 +31,17 @@ class Interrupts:
         """Take the signals; to be repeated after a library that takes them itself."""
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGTERM, self._on_signal)
+
+    @contextmanager
+    def held(self) -> Generator[None]:
+        """Let a block end before the first signal counts: half an import is worse than none."""
+        before, self.abrupt = self.abrupt, False
+        try:
+            yield
+        finally:
+            self.abrupt = before
+        if before and self.asked.is_set():
+            raise Stopped
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         if self._forced:

@@ -106,10 +106,15 @@ class _System:
         boot.stand_in_project()
         boot.prepare_environment(self._settings)
         self._opening.start()
-        threading.Thread(target=boot.preload, name="preload", daemon=True).start()
+        preloading = threading.Thread(target=boot.preload, name="preload", daemon=True)
         with self._progress.phase("Ray", "Joining Ray" if self._settings.ray.address else "Starting Ray"):
+            with self._interrupts.held():
+                boot.load_ray()
+            preloading.start()
             self._logs = boot.start_ray(self._settings)
             self._interrupts.install()  # Ray takes SIGTERM for itself
+            with self._interrupts.held():
+                preloading.join()
             boot.start_actors(self._settings)
         self._vitals = psutil.Process().children()
         with self._progress.phase("Store", "Starting the store"):

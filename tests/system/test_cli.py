@@ -61,7 +61,7 @@ def test_a_port_that_is_taken_is_named_before_anything_starts(quiet, setting, po
 
 def test_two_stores_at_once_are_refused(quiet):
     refused = quiet.run("up", "--embed-redis", "--redis-url", "redis://localhost")
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "--redis-url" in refused.stdout + refused.stderr
 
 
