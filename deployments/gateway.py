@@ -59,7 +59,12 @@ class GatewayActor:
     """
 
     def __init__(
-        self, settings: Settings, index: int, *, router: RouterClient | None = None, dispatcher: Dispatcher | None = None
+        self,
+        settings: Settings,
+        index: int,
+        *,
+        router: RouterClient | None = None,
+        dispatcher: Dispatcher | None = None,
     ) -> None:
         self.settings = settings
         self._name = str(index)

@@ -3,7 +3,7 @@
 import msgspec
 
 from models.domain.commands import Adopt, Done, Export, Exported, Move, Moved, Receipt, Receive, Refusal, Typing
-from models.domain.conversation import HELD_STATES, Thread
+from models.domain.conversation import HELD_STATES, ConversationRecord, Thread
 from models.domain.errors import Conflict, Forbidden, NotFound
 from models.domain.message import Message
 from models.timeline.cache import Contact, Conversation
@@ -132,16 +132,7 @@ def adopt(turn: Turn, command: Adopt) -> Done | Moved | Refusal:
         )
         turn.replace(contact, conversation, waiting_since_ms=source.waiting_since_ms)
     else:
-        ours = conversation.record.threads
-        theirs = tuple(each for each in source.threads if each not in ours)
-        record = turn.replace(contact, conversation, threads=theirs + ours)
-        if record.state == "snoozed" != source.state:
-            # somebody waits for an answer to what is carried over
-            turn.replace(
-                contact, conversation, state="waiting", waiting_since_ms=source.waiting_since_ms, snoozed_until_ms=0
-            )
-        if record.state in HELD_STATES:
-            turn.changes[contact.account].tell_desk(record.agent, record_event("changed", "thread", record))
+        _join(turn, contact, conversation, source)
     for message in carried:
         seq = conversation.seq + 1
         turn.append(
@@ -152,6 +143,20 @@ def adopt(turn: Turn, command: Adopt) -> Done | Moved | Refusal:
             ),
         )
     return Done(conversation=conversation.record.id)
+
+
+def _join(turn: Turn, contact: Contact, conversation: Conversation, source: ConversationRecord) -> None:
+    """Make an open conversation ready for the messages of another one."""
+    ours = conversation.record.threads
+    theirs = tuple(each for each in source.threads if each not in ours)
+    record = turn.replace(contact, conversation, threads=theirs + ours)
+    if record.state in HELD_STATES:
+        turn.changes[contact.account].tell_desk(record.agent, record_event("changed", "thread", record))
+    elif record.state == "snoozed" != source.state:
+        # somebody waits for an answer to what is carried over
+        turn.replace(
+            contact, conversation, state="waiting", waiting_since_ms=source.waiting_since_ms, snoozed_until_ms=0
+        )
 
 
 def _carried(data: str) -> Message:
