@@ -15,6 +15,7 @@ from models.domain.commands import (
     Fence,
     Move,
     Moved,
+    Offer,
     Receipt,
     Receive,
     Refusal,
@@ -454,6 +455,23 @@ def test_a_carried_conversation_keeps_its_place_in_the_line(desk):
     link(desk, "v1", "u1")
     person = desk.keys.contacts[desk.contact("u1")]
     assert desk.keys.waiting == {person.open: since}
+
+
+def test_a_conversation_released_and_offered_in_one_turn_leaves_the_first_desk(desk):
+    conversation = desk.assigned()
+    release = Release(account="acme", conversation=conversation, agent="ann", epoch=0, reason="agent_away")
+    offer = Offer(account="acme", conversation=conversation, agent="bob", epoch=0, expires_at_ms=9_000)
+    desk.router.turn([release, offer], desk.now_ms)
+    assert (desk.keys.holds["ann"], desk.keys.holds["bob"]) == (set(), {conversation})
+    assert desk.keys.held == {conversation: "bob"}
+
+
+def test_memory_lets_go_of_conversations_that_are_no_longer_known_as_duplicates(desk):
+    for _ in range(5):
+        desk.resolved()
+    (person,) = desk.router.core._contacts.values()
+    assert len(person.conversations) == 1
+    assert len(desk.router.core._homes) == 1
 
 
 # -- memory ---------------------------------------------------------------------------------------------
