@@ -41,8 +41,12 @@ _Entry = tuple[AnyCommand, OnReply, Any, float]
 #: A command's envelope besides its text, in bytes; measured on encoded batches.
 _ENVELOPE_BYTES = 160
 _RETRY_S = 0.05
-#: One call is being answered while the next is being decided; more would only make the batches smaller.
+#: One call is being answered while the next is being decided; more would only make the batches smaller,
 _IN_FLIGHT = 2
+#: unless full batches wait: then each call waits for its share of busy processors, not for the one before.
+_IN_FLIGHT_FULL = 4
+#: A batch counts as full from this share of its bytes on, taking a command for its envelope and a short text.
+_SHORT_TEXT_BYTES = 100
 _REMEMBERED_MOVES = 10_000
 #: What MessagePack raises for a value it has no form for, such as a number of more than 64 bits.
 _UNWRITABLE = (OverflowError, TypeError, ValueError)
@@ -74,6 +78,10 @@ class _Lane:
         self.busy = False
         self.arrived = asyncio.Event()
 
+    def wake(self, _: object = None) -> None:
+        """Let the lane look at what has arrived: an answer, or commands that may go beside it."""
+        self.arrived.set()
+
 
 class RouterClient:
     """Asks the routers of all shards.
@@ -92,6 +100,7 @@ class RouterClient:
         self._transport = transport
         self._shards = shards
         self._batch_bytes = batch_bytes
+        self._full_batch = max(1, batch_bytes // (_ENVELOPE_BYTES + _SHORT_TEXT_BYTES))
         self._queue_limit = queue_limit
         self._deadline_s = deadline_s
         self._lanes = [_Lane(shard) for shard in range(shards)]
@@ -125,7 +134,7 @@ class RouterClient:
         if not lane.busy:
             lane.busy = True
             self._start(self._drain(lane))
-        elif len(lane.flights) < _IN_FLIGHT:
+        elif len(lane.flights) < _IN_FLIGHT or len(lane.pending) == self._full_batch:
             lane.arrived.set()
 
     async def ask(self, command: AnyCommand) -> AnyReply:
@@ -190,7 +199,7 @@ class RouterClient:
         flights = lane.flights
         try:
             while lane.pending or flights:
-                while lane.pending and len(flights) < _IN_FLIGHT:
+                while self._may_launch(lane):
                     self._launch_next(lane)
                 if flights and await self._first_answered(lane):
                     answer = flights[0].answer
@@ -203,18 +212,20 @@ class RouterClient:
         finally:
             lane.busy = False
 
+    def _may_launch(self, lane: _Lane) -> bool:
+        under_way = len(lane.flights)
+        if under_way < _IN_FLIGHT:
+            return bool(lane.pending)
+        return under_way < _IN_FLIGHT_FULL and len(lane.pending) >= self._full_batch
+
     async def _first_answered(self, lane: _Lane) -> bool:
         """Wait for the oldest call, or for commands that can go beside it; True if it has ended."""
         oldest = lane.flights[0].answer
         assert oldest is not None
         if oldest.done():
             return True
-        if len(lane.flights) < _IN_FLIGHT:
-            lane.arrived.clear()
-            oldest.add_done_callback(lambda _: lane.arrived.set())
-            await lane.arrived.wait()
-        else:
-            await asyncio.wait([oldest])
+        lane.arrived.clear()
+        await lane.arrived.wait()
         return oldest.done()
 
     def _launch_next(self, lane: _Lane) -> None:
@@ -237,6 +248,7 @@ class RouterClient:
         self.batches += 1
         self.batched += len(flight.entries)
         flight.answer = asyncio.ensure_future(self._call(lane.shard, lane.generation, number, flight))
+        flight.answer.add_done_callback(lane.wake)
 
     async def _call(self, shard: int, generation: int, number: int, flight: _Flight) -> bytes | RaydeskError:
         """Carry one batch once; what goes wrong is returned, since whoever waits must first wait for the others."""

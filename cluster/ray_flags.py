@@ -23,6 +23,8 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         "RAY_AUTH_MODE": "token",
         # Ray would start a worker per core for tasks that we do not have.
         "RAY_prestart_worker_first_driver": "0",
+        # Ray runs its workers at niceness 15, behind everything else on the machine; ours are the service.
+        "RAY_worker_niceness": "0",
         # Events of each call are for the dashboard's task view, and cost on the hot path.
         "RAY_task_events_report_interval_ms": "0",
     }

@@ -21,7 +21,7 @@ from cluster.store.reading import Reading
 from cluster.store.valkey import STORE_DOWN, connect
 from cluster.telemetry import Beacon, Meter
 from deployments.desk_methods import DeskMethods
-from deployments.process import settle_garbage_collector
+from deployments.process import give_way_to_ray, settle_garbage_collector
 from deployments.sockets.desk_session import DeskSession
 from deployments.sockets.hub import Hub
 from deployments.sockets.session import CLOSE_EXPIRED, CLOSE_NOT_OPENED, Session
@@ -93,6 +93,7 @@ class GatewayActor:
         self._beacon = Beacon(self._redis, "gateway", self._name, self._describe)
         self._draining = False
         settle_garbage_collector()
+        give_way_to_ray()
         # Ray builds the actor inside its running event loop
         self._tasks = [
             asyncio.ensure_future(self._serve()),
@@ -114,6 +115,8 @@ class GatewayActor:
                     backlog=4096,
                     max_frame_size=self.settings.limits.frame_bytes,
                     read_buffer_init_size=_READ_BUFFER_BYTES,
+                    # the loop's own transport joins the frames of a tick in one write, this one would not
+                    use_aiofastnet=False,
                     enable_auto_ping=True,
                     auto_ping_idle_timeout=gateway.ping_idle_s,
                     auto_ping_reply_timeout=gateway.ping_idle_s,

@@ -1,6 +1,7 @@
 """What every long-running process of ours does at its start."""
 
 import gc
+import sys
 
 #: Young objects before a collection. The default (700) collects several times per batch of messages and
 #: walks whatever the batch holds; almost all of ours die by reference count.
@@ -13,3 +14,13 @@ def settle_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, _OLD, _OLD)
+
+
+#: Ray's own threads need the interpreter for a moment at each call, and a busy event loop keeps it for
+#: this long before it is asked to give way; a call needs it several times on its way there and back.
+_SWITCH_S = 0.0002
+
+
+def give_way_to_ray() -> None:
+    """Let Ray's threads have the interpreter soon, although the event loop is busy."""
+    sys.setswitchinterval(_SWITCH_S)

@@ -24,7 +24,7 @@ from cluster.settings import Settings
 from cluster.store.timeline import TimelineStore
 from cluster.store.valkey import STORE_DOWN, connect
 from cluster.telemetry import Beacon, Meter
-from deployments.process import settle_garbage_collector
+from deployments.process import give_way_to_ray, settle_garbage_collector
 from models.domain.commands import AnyCommand, AnyReply, Exported
 from models.domain.conversation import Placement
 from models.domain.errors import StaleEpoch, Unavailable
@@ -68,6 +68,7 @@ class RouterActor:
         self._beacon = Beacon(self._redis, "router", self._name, self._describe)
         self._closing = False
         settle_garbage_collector()
+        give_way_to_ray()
         # Ray builds the actor inside its running event loop
         self._tasks = [
             asyncio.ensure_future(self._work()),

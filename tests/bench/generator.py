@@ -175,11 +175,11 @@ class Load:
     async def connect(self) -> None:
         """Open all sockets and their sessions."""
         for url, token in self._desk_tokens:
-            _, desk = await ws_connect(lambda: _Desk(self), url, read_buffer_init_size=65536)
+            _, desk = await ws_connect(lambda: _Desk(self), url, read_buffer_init_size=65536, use_aiofastnet=False)
             desk.transport.send(_TEXT, _open("desk.open", token))
             self._desks.append(desk)
         for url, token in self._visitor_tokens:
-            _, visitor = await ws_connect(lambda: _Visitor(self), url, read_buffer_init_size=2048)
+            _, visitor = await ws_connect(lambda: _Visitor(self), url, read_buffer_init_size=2048, use_aiofastnet=False)
             visitor.transport.send(_TEXT, _open("visit.open", token))
             self._visitors.append(visitor)
         async with asyncio.timeout(60):
@@ -227,13 +227,54 @@ class Load:
             **self.audit.counts(),
         }
 
-    async def _send_all(self, rate: float, total: int) -> float:
-        """Send each message when it is due; returns by how much the latest left too late."""
-        writes = [visitor.transport.underlying_transport.write for visitor in self._visitors]
-        count = len(writes)
+    async def saturate(self, *, window: int, total: int, prefix: str, drain_s: float = 20.0) -> dict[str, Any]:
+        """Find the most that goes through: each visitor keeps ``window`` messages unconfirmed (closed loop).
+
+        Its latencies mean nothing, since a slow system slows its own arrivals; only the rate and the audit do.
+        """
+        count = len(self._visitors)
+        self.audit = Audit(total, count)
+        self._prefix, self._rate, self._warmed = prefix, 1e12, total
+        template = self._template()
+        started = self._started = time.monotonic()
+        acks = asyncio.ensure_future(self._ack())
+        number = [0]
+        confirmed = 0
+        cpu = time.process_time()
+        while confirmed < total and time.monotonic() - started < drain_s:
+            confirmed = sum(self.audit.receipts)
+            due = min(total, confirmed + self.audit.refused + window * count)
+            if due > number[0]:
+                self._write(template, number[0], due)
+                number[0] = due
+            await asyncio.sleep(_TICK_S)
+        took = time.monotonic() - started
+        await asyncio.sleep(0.5)
+        acks.cancel()
+        return {
+            "closed_loop_per_s": round(confirmed / took, 1),
+            "generator_cpu": round((time.process_time() - cpu) / took, 3),
+            **self.audit.counts(),
+        }
+
+    def _template(self) -> bytes:
         head = '{"jsonrpc":"2.0","id":%d,"method":"message.send","params":{"client_id":"' + self._prefix
         tail = ':%d","text":"Where is my parcel? The app has said out for delivery since Monday, and nobody rang."}}'
-        template = (head + tail).encode()
+        return (head + tail).encode()
+
+    def _write(self, template: bytes, number: int, due: int) -> None:
+        """Send messages ``number`` to ``due``, what one visitor sends in one write."""
+        count = len(self._visitors)
+        frames: dict[int, list[bytes]] = {}
+        while number < due:
+            frames.setdefault(number % count, []).append(_masked(template % (number, number)))
+            number += 1
+        for visitor, parts in frames.items():
+            self._visitors[visitor].transport.underlying_transport.write(b"".join(parts))
+
+    async def _send_all(self, rate: float, total: int) -> float:
+        """Send each message when it is due; returns by how much the latest left too late."""
+        template = self._template()
         started = self._started
         worst_lag = 0.0
         number = 0
@@ -242,12 +283,8 @@ class Load:
             due = min(total, int((now - started) * rate) + 1) if now >= started else 0
             if due > number:
                 worst_lag = max(worst_lag, now - (started + number / rate))
-            frames: dict[int, list[bytes]] = {}
-            while number < due:
-                frames.setdefault(number % count, []).append(_masked(template % (number, number)))
-                number += 1
-            for visitor, parts in frames.items():
-                writes[visitor](b"".join(parts))
+                self._write(template, number, due)
+                number = due
             await asyncio.sleep(_TICK_S)
         return worst_lag
 
