@@ -1,7 +1,7 @@
 """How the other processes reach routers: batched, in order, through their restarts.
 
-**Natural batching**: at most two calls per shard are under way; what arrives meanwhile gathers and goes
-as the next call. No timer, no latency at low load, hundreds of commands a call at high load.
+**Natural batching**: two calls per shard are under way, up to four while full batches wait; what arrives
+meanwhile gathers and goes as the next call. No timer, no latency at low load, hundreds of commands a call at high load.
 
 **Order**: the batches of one sender for one shard carry a number, and a router takes number *n + 1* only
 after *n*. When a batch fails, its sender waits for the other one under way, begins a new *generation*
@@ -27,7 +27,7 @@ from models.domain.errors import BadRequest, Overloaded, RaydeskError, Unavailab
 from models.domain.ids import shard_of_slot
 from models.timeline.shard import slot_of
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 #: Carries one encoded batch to a shard's router, with its sender, generation and number, and returns
 #: its encoded answers; empty bytes mean "not now, ask again". Raises ``Unavailable`` when the router
@@ -234,7 +234,7 @@ class RouterClient:
         try:
             flight = _Flight(entries)
         except _UNWRITABLE:
-            _log.exception("a command cannot be written")
+            log.exception("a command cannot be written")
             entries = [entry for entry in entries if _can_be_written(entry)]
             if not entries:
                 return
@@ -261,7 +261,7 @@ class RouterClient:
         except RaydeskError as error:
             return error
         except Exception:
-            _log.exception("call to router %d failed", shard)
+            log.exception("call to router %d failed", shard)
             return RaydeskError("internal error")
 
     async def _repeat(self, lane: _Lane) -> None:
@@ -300,10 +300,10 @@ class RouterClient:
         """Answer every caller of a batch."""
         try:
             if isinstance(outcome, RaydeskError):
-                raise outcome  # noqa: TRY301 - told to every caller below
+                raise outcome
             replies = decode_replies(outcome)
             if len(replies) != len(entries):
-                raise RaydeskError("a router answered another batch")  # noqa: TRY301 - as above
+                raise RaydeskError("a router answered another batch")
         except RaydeskError as error:
             for _, on_reply, token, _ in entries:
                 _tell(on_reply, token, error)
@@ -358,4 +358,4 @@ def _tell(on_reply: OnReply, token: Any, reply: AnyReply | RaydeskError) -> None
     try:
         on_reply(token, reply)
     except Exception:
-        _log.exception("a caller failed on its answer")
+        log.exception("a caller failed on its answer")

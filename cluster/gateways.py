@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 
 from cluster.store import keys
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 CACHE_S = 1.0
 """A dead gateway is handed out for at most this long more; a client that cannot reach it asks again."""
 
@@ -89,5 +89,5 @@ def _decoded(report: bytes) -> LiveGateway | None:
     try:
         return _gateway.decode(report)
     except msgspec.DecodeError as error:
-        _log.warning("a gateway reports in a form that is not known: %s", error)
+        log.warning("a gateway reports in a form that is not known: %s", error)
         return None

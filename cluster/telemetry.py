@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from cluster.store import keys
 from cluster.store.valkey import STORE_DOWN
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 #: A second between two reports; a reader takes a process for gone after five.
 REPORT_EVERY_S = 1.0
 ALIVE_S = 5
@@ -90,7 +90,7 @@ class Beacon:
                 pipe.sadd(self._names, self._name)
                 await pipe.execute()
         except STORE_DOWN as error:
-            _log.debug("could not report: %s", error)
+            log.debug("could not report: %s", error)
 
     async def run(self) -> None:
         """Tell until cancelled."""
@@ -103,4 +103,4 @@ class Beacon:
         try:
             await self._redis.delete(self._key)
         except STORE_DOWN as error:
-            _log.debug("could not take the report away: %s", error)
+            log.debug("could not take the report away: %s", error)

@@ -153,15 +153,11 @@ class DeskMethods:
 
     async def _accept(self, claims: AgentClaims, params: methods.ConversationRef) -> methods.Ok:
         name = self._conversation(params.conversation)
-        return await self._ask(
-            Accept(account=claims.account, conversation=name, by=claims.agent, role=claims.role)
-        )
+        return await self._ask(Accept(account=claims.account, conversation=name, by=claims.agent, role=claims.role))
 
     async def _decline(self, claims: AgentClaims, params: methods.ConversationRef) -> methods.Ok:
         name = self._conversation(params.conversation)
-        return await self._ask(
-            Decline(account=claims.account, conversation=name, by=claims.agent, role=claims.role)
-        )
+        return await self._ask(Decline(account=claims.account, conversation=name, by=claims.agent, role=claims.role))
 
     async def _transfer(self, claims: AgentClaims, params: methods.TransferTo) -> methods.Ok:
         return await self._ask(
@@ -177,9 +173,7 @@ class DeskMethods:
 
     async def _resolve(self, claims: AgentClaims, params: methods.ConversationRef) -> methods.Ok:
         name = self._conversation(params.conversation)
-        return await self._ask(
-            Resolve(account=claims.account, conversation=name, by=claims.agent, role=claims.role)
-        )
+        return await self._ask(Resolve(account=claims.account, conversation=name, by=claims.agent, role=claims.role))
 
     async def _snooze(self, claims: AgentClaims, params: methods.SnoozeUntil) -> methods.Ok:
         return await self._ask(
@@ -197,7 +191,5 @@ class DeskMethods:
         return methods.Ok()
 
     async def _history(self, claims: AgentClaims, params: methods.HistoryPage) -> methods.Page:
-        messages, more = await self._reading.history(
-            claims.account, params.conversation, params.before, params.limit
-        )
+        messages, more = await self._reading.history(claims.account, params.conversation, params.before, params.limit)
         return methods.Page([msgspec.Raw(message) for message in messages], more)

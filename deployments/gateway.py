@@ -32,7 +32,7 @@ from models.protocol.methods import Ok
 from models.protocol.openrpc import openrpc_document
 from models.security.tokens import AgentClaims, TokenSigner
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 _RETRY_S = 0.1
 #: How often every gateway tells the dispatcher all its desks; the dispatcher counts one gone after three misses.
 _REPORT_S = 2.0
@@ -123,7 +123,7 @@ class GatewayActor:
                 )
             except STORE_DOWN as error:
                 # OSError among them: the port of a gateway that just died may need a moment
-                _log.warning("gateway %s cannot start yet: %s", self._name, error)
+                log.warning("gateway %s cannot start yet: %s", self._name, error)
                 await asyncio.sleep(_RETRY_S)
         await self.hub.start()
         await self._beacon.run()
@@ -252,7 +252,7 @@ class GatewayActor:
                 await asyncio.sleep(_RETRY_S)
                 self._desks_changed.set()
             except Exception:
-                _log.exception("could not report the desks")
+                log.exception("could not report the desks")
                 await asyncio.sleep(_RETRY_S)
 
     async def _sweep(self) -> None:
@@ -263,9 +263,9 @@ class GatewayActor:
                 self._close_overdue(time.time(), time.monotonic())
                 await self._flush_acks()
             except STORE_DOWN as error:
-                _log.debug("acks wait for the store: %s", error)
+                log.debug("acks wait for the store: %s", error)
             except Exception:
-                _log.exception("the sweep failed")
+                log.exception("the sweep failed")
 
     def _close_overdue(self, now_s: float, clock_s: float) -> None:
         oldest = clock_s - self.settings.gateway.open_timeout_s

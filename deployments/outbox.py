@@ -24,7 +24,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from cluster.actors import OUTBOX, router_client
-from cluster.clients import RouterClient
 from cluster.linking import Asks
 from cluster.settings import Settings
 from cluster.store.outbox import OutboxStore

@@ -32,7 +32,7 @@ from models.domain.ids import slots_of_shard
 from models.timeline.order import SenderOrder
 from models.timeline.shard import Missing, Outcome, Shard
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 #: Answer that means "not now, ask again".
 NOT_NOW = b""
 _RETRY_S = 0.05
@@ -112,13 +112,13 @@ class RouterActor:
                 if self._arrived:
                     await self._turn()
             except StaleEpoch:
-                _log.exception("router %s was superseded and ends", self._name)
+                log.exception("router %s was superseded and ends", self._name)
                 os._exit(_SUPERSEDED)
             except STORE_DOWN as error:
-                _log.warning("router %s cannot reach the store: %s", self._name, error)
+                log.warning("router %s cannot reach the store: %s", self._name, error)
                 await asyncio.sleep(_RETRY_S)
             except Exception:
-                _log.exception("router %s failed in a turn", self._name)
+                log.exception("router %s failed in a turn", self._name)
                 await asyncio.sleep(_RETRY_S)
 
     async def _take_epoch(self) -> None:
@@ -155,7 +155,7 @@ class RouterActor:
                 if not future.done():
                     future.set_result(NOT_NOW)
             if isinstance(error, RedisError) and not isinstance(error, STORE_DOWN):
-                _log.exception("router %s: the store refused an append", self._name)
+                log.exception("router %s: the store refused an append", self._name)
             raise
         at = 0
         for batch, future in arrived:
@@ -227,13 +227,13 @@ class RouterActor:
                 for account in resyncs:
                     await self._dispatcher.call("resync", account)
             except Unavailable:
-                _log.info("the dispatcher is down; it reads the store when it is back")
+                log.info("the dispatcher is down; it reads the store when it is back")
                 await asyncio.sleep(_RETRY_S)
                 self._resyncs |= resyncs
                 self._resyncs |= {placement.account for placement in notices.values()}
                 self._notify.set()
             except Exception:
-                _log.exception("could not tell the dispatcher")
+                log.exception("could not tell the dispatcher")
                 await asyncio.sleep(_RETRY_S)
 
     def _describe(self) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from deployments.loopback import keep_on_loopback
 from deployments.outbox import OutboxActor
 from deployments.router import RouterActor
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 #: How often the embedded store's process is looked at: a look is one system call.
 _STORE_WATCH_S = 0.1
 _ACTOR_WATCH_S = 1.0
@@ -144,9 +144,9 @@ class Supervisor:
         while self._store is not None:
             try:
                 if await asyncio.to_thread(self._store.ensure_alive):
-                    _log.warning("the embedded store was started")
+                    log.warning("the embedded store was started")
             except StoreError:
-                _log.exception("the embedded store cannot be started")
+                log.exception("the embedded store cannot be started")
                 await asyncio.sleep(_ACTOR_WATCH_S)
             await asyncio.sleep(_STORE_WATCH_S)
         await asyncio.Event().wait()
@@ -161,7 +161,7 @@ class Supervisor:
                     await directory.add_account(account)
                 return
             except STORE_DOWN as error:
-                _log.info("waiting for the store: %s", error)
+                log.info("waiting for the store: %s", error)
                 await asyncio.sleep(_RETRY_S)
             finally:
                 await redis.aclose()
@@ -180,7 +180,7 @@ class Supervisor:
             try:
                 self._create_missing()
             except RayError:
-                _log.exception("an actor could not be made")
+                log.exception("an actor could not be made")
 
     def _create_missing(self) -> None:
         for planned in self._plan:
@@ -195,7 +195,7 @@ class Supervisor:
                 if await self._create(planned).ready.remote():
                     return
             except RayError as error:
-                _log.info("%s is not ready: %s", planned.name, error)
+                log.info("%s is not ready: %s", planned.name, error)
             await asyncio.sleep(_RETRY_S)
 
     async def _take_down(self, planned: ActorPlan) -> None:
@@ -208,5 +208,5 @@ class Supervisor:
             async with asyncio.timeout(_DRAIN_S):
                 await actor.drain.remote()
         except (RayError, TimeoutError):
-            _log.warning("%s did not drain in time", planned.name)
+            log.warning("%s did not drain in time", planned.name)
         ray.kill(actor, no_restart=True)

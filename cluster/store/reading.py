@@ -135,8 +135,10 @@ class Reading:
                 await self._check_own(account, contact, seen)
                 if person and seen == person.last and length <= VISIT_MESSAGES:
                     _, ended, rest = await self.page(account, seen, None, VISIT_REPLAY)
+                    if seq > ended:
+                        raise CursorAhead(f"cursor {cursor} is ahead of its conversation, which ended at {ended}")
                     if ended - seq <= VISIT_REPLAY:
-                        unseen = rest[: max(0, ended - seq)][::-1] + newest[::-1]
+                        unseen = rest[: ended - seq][::-1] + newest[::-1]
                         return VisitState(contact, record, _public(unseen), (current, length), snapshot=False)
         return VisitState(contact, record, _public(newest[::-1]), (current, length), snapshot=True)
 

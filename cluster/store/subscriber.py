@@ -18,7 +18,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 #: Channels per SUBSCRIBE after a break: large enough to be quick, small enough not to stall the store.
 _CHUNK = 500
 _RETRY_S = 0.05
@@ -96,7 +96,7 @@ class Subscriber:
                 first = False
                 await self._read()
             except (RedisError, OSError) as error:
-                _log.warning("subscription to the store broke: %s", error)
+                log.warning("subscription to the store broke: %s", error)
                 await self._drop()
                 await asyncio.sleep(_RETRY_S)
 
@@ -121,7 +121,7 @@ class Subscriber:
         for channel in confirmed:
             self._confirm(channel)
         if again:
-            _log.warning("subscription to the store restored, %d channels", len(channels))
+            log.warning("subscription to the store restored, %d channels", len(channels))
             self._on_restored()
 
     async def _read(self) -> None:

@@ -15,7 +15,6 @@ from cluster.store import keys
 from cluster.store.valkey import script
 from models.domain.conversation import ContactRecord, ConversationRecord
 from models.domain.errors import StaleEpoch
-from models.domain.outgoing import Outgoing
 from models.timeline.cache import SEEN_MESSAGES, LoadedContact, LoadedConversation
 from models.timeline.changes import Changes
 from models.timeline.shard import Missing
@@ -116,9 +115,7 @@ class TimelineStore:
 
     async def _contacts(self, pairs: list[tuple[str, str]]) -> list[tuple[str, str, ContactRecord | None]]:
         found = await self._get([keys.contact(*pair) for pair in pairs])
-        return [
-            (*pair, _contact.decode(data) if data else None) for pair, data in zip(pairs, found, strict=True)
-        ]
+        return [(*pair, _contact.decode(data) if data else None) for pair, data in zip(pairs, found, strict=True)]
 
     async def _get(self, names: list[str]) -> list[bytes | None]:
         if not names:

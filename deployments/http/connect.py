@@ -36,7 +36,7 @@ from models.domain.ids import encode_base32, user_contact_id
 from models.security.tokens import VOUCHED_PREFIX, VisitorClaims
 from models.security.vouch import is_user_vouched
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 _VISITOR_ID_BYTES = 20
 _MAX_USER_ID_CHARS = 200
 """With its prefix it is an external id, which has at most 256 characters."""
@@ -155,7 +155,7 @@ class ConnectRoutes:
                 contact = await self._links.to_user(anonymous, user_id)
             except Conflict:
                 # a shared device: who wrote here before stays somebody else
-                _log.info("a visitor of account %s already belongs to another user", account)
+                log.info("a visitor of account %s already belongs to another user", account)
         user = Identity(account=account, channel="web", inbox=body.inbox, external_id=VOUCHED_PREFIX + user_id)
         return self._claims(user, contact)
 

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.http.problems import internal_error, problem_of, problem_response
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -68,7 +68,7 @@ class LastResort:
         except Exception:  # the edge of the process: nobody above can do better
             if started:
                 raise
-            _log.exception("%s %r failed", scope["method"], scope["path"])
+            log.exception("%s %r failed", scope["method"], scope["path"])
             await internal_error()(scope, receive, send)
 
 

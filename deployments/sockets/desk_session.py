@@ -24,7 +24,7 @@ from models.security.tokens import AgentClaims
 if TYPE_CHECKING:
     from deployments.gateway import GatewayActor
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 
 

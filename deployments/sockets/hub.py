@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from cluster.store.subscriber import Subscriber
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 #: How many sessions read their gap from the store at once after a break.
 _RESUMES_AT_ONCE = 32
 
@@ -81,7 +81,7 @@ class Hub:
             try:
                 listener.on_live(payload)
             except Exception:
-                _log.exception("a session failed on a live event")
+                log.exception("a session failed on a live event")
 
     def _on_restored(self) -> None:
         if self._restoring is not None:
@@ -101,4 +101,4 @@ class Hub:
 
         for ended in await asyncio.gather(*map(resume, everybody), return_exceptions=True):
             if isinstance(ended, Exception):
-                _log.error("a session could not resume: %r", ended)
+                log.error("a session could not resume: %r", ended)

@@ -24,7 +24,7 @@ from models.security.rate import TokenBucket
 if TYPE_CHECKING:
     from deployments.gateway import GatewayActor
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 #: After this many refusals in a row a socket is closed: it does not listen.
 _MOST_REFUSALS = 200
 #: Close codes 4000 to 4999 are ours to define (RFC 6455, section 7.4.2).
@@ -159,7 +159,7 @@ class Session(WSListener):
         elif kind == _CLOSE:
             transport.send_close(frame.get_close_code(), frame.get_close_message())
             transport.disconnect()
-        elif kind == _TEXT or kind == _CONTINUATION:
+        elif kind in (_TEXT, _CONTINUATION):
             self._assemble(frame)
         elif kind == WSMsgType.BINARY:
             self._close(WSCloseCode.UNSUPPORTED_DATA, b"frames are text")
@@ -311,7 +311,7 @@ class Session(WSListener):
         except STORE_DOWN:
             self.fail(call_id, Unavailable("the store does not answer; try again"))
         except Exception:
-            _log.exception("a call failed")
+            log.exception("a call failed")
             self.fail(call_id, RaydeskError("internal error"))
         else:
             if result is not None:
