@@ -23,6 +23,7 @@ from cluster.telemetry import Beacon, Meter
 from deployments.desk_methods import DeskMethods
 from deployments.process import give_way_to_ray, settle_garbage_collector
 from deployments.sockets.desk_session import DeskSession
+from deployments.sockets.flusher import Flusher
 from deployments.sockets.hub import Hub
 from deployments.sockets.session import CLOSE_EXPIRED, CLOSE_NOT_OPENED, Session
 from deployments.sockets.visitor_session import VisitorSession
@@ -83,6 +84,7 @@ class GatewayActor:
             text_bytes=settings.limits.text_bytes,
         )
         self.meter = Meter()
+        self.flusher = Flusher()
         self._sessions: set[Session] = set()
         self._addresses: Counter[str] = Counter()
         self._desks: Counter[tuple[str, str]] = Counter()
@@ -115,7 +117,7 @@ class GatewayActor:
                     backlog=4096,
                     max_frame_size=self.settings.limits.frame_bytes,
                     read_buffer_init_size=_READ_BUFFER_BYTES,
-                    # the loop's own transport joins the frames of a tick in one write, this one would not
+                    # sessions write to the loop's own transport, see deployments/sockets/session.py
                     use_aiofastnet=False,
                     enable_auto_ping=True,
                     auto_ping_idle_timeout=gateway.ping_idle_s,

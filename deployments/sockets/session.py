@@ -111,6 +111,8 @@ class Session(WSListener):
         self.gateway = gateway
         self.transport: WSTransport | None = None
         self._write: Callable[[bytes], None] | None = None
+        #: heads and frames of this tick, until the flusher has them written.
+        self._unsent: list[bytes] | None = None
         self.address = ""
         self.connected_at = 0.0
         self.expires_s = 0
@@ -279,15 +281,27 @@ class Session(WSListener):
     def send(self, frame: bytes) -> None:
         """Write one text frame, if the socket is still there.
 
-        Frames go to the event loop's own transport, which writes all frames of one tick with one system
-        call; picows' ``send`` would make a call each. Both keep their order with each other, because
-        picows queues behind the transport's buffer (docs/adr/0004-frames-of-a-tick-in-one-write.md).
+        All frames of one tick leave in one write to the event loop's transport. They keep their order with
+        what picows writes itself (pongs, the closing), which it queues behind the transport's buffer.
         """
-        write = self._write
-        if write is not None:
-            write(_header(len(frame)) + frame)
+        if self._write is None:
+            return
+        unsent = self._unsent
+        if unsent is None:
+            self._unsent = [_header(len(frame)), frame]
+            self.gateway.flusher.add(self)
+        else:
+            unsent.append(_header(len(frame)))
+            unsent.append(frame)
+
+    def flush(self) -> None:
+        """Write the frames that wait."""
+        unsent, self._unsent = self._unsent, None
+        if unsent is not None and self._write is not None:
+            self._write(b"".join(unsent))
 
     def _close(self, code: WSCloseCode | int, reason: bytes) -> None:
+        self.flush()
         self._write = None
         if self.transport is not None:
             self.transport.send_close(code, reason)  # type: ignore[arg-type]
