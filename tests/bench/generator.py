@@ -32,8 +32,13 @@ class _Message(msgspec.Struct, gc=False):
     author: str = ""
 
 
+class _Conversation(msgspec.Struct, gc=False):
+    id: str
+
+
 class _Event(msgspec.Struct, gc=False):
     type: str
+    conversation: _Conversation | None = None
     message: _Message | None = None
     messages: list[_Message] = []
 
@@ -48,6 +53,7 @@ class _Frame(msgspec.Struct, gc=False):
     params: _Params | None = None
 
 
+_ACCEPT = b'{"jsonrpc":"2.0","id":0,"method":"conversation.accept","params":{"conversation":"%b"}}'
 _receipt = msgspec.json.Decoder(_Receipt).decode
 _frame = msgspec.json.Decoder(_Frame).decode
 
@@ -61,6 +67,8 @@ class Audit:
     receipts: bytearray = field(init=False)
     seen: bytearray = field(init=False)
     last: "array[int]" = field(init=False)
+    confirmed: int = 0
+    shown: int = 0
     refused: int = 0
     doubled: int = 0
     reordered: int = 0
@@ -77,6 +85,7 @@ class Audit:
             self.doubled += 1
             return False
         self.seen[number] = 1
+        self.shown += 1
         visitor = number % self.visitors
         if number < self.last[visitor]:
             self.reordered += 1
@@ -88,8 +97,8 @@ class Audit:
         lost = sum(1 for receipt, seen in zip(self.receipts, self.seen, strict=True) if receipt and not seen)
         return {
             "sent": self.total,
-            "accepted": sum(self.receipts),
-            "delivered": sum(self.seen),
+            "accepted": self.confirmed,
+            "delivered": self.shown,
             "refused": self.refused,
             "lost": lost,
             "doubled": self.doubled,
@@ -142,6 +151,9 @@ class _Desk(WSListener):
                 self.load.on_desk(event.message.source_id, now)
             for message in event.messages:
                 self.load.on_desk(message.source_id, now)
+            if event.type == "offered" and event.conversation is not None:
+                self.load.offered += 1
+                transport.send(_TEXT, _ACCEPT % event.conversation.id.encode())
 
     def ack(self) -> None:
         """Confirm what was shown."""
@@ -163,6 +175,7 @@ class Load:
         self._visitors: list[_Visitor] = []
         self._desks: list[_Desk] = []
         self.audit = Audit(0, len(visitors))
+        self.offered = 0
         self._prefix = ""
         self._started = 0.0
         self._rate = 1.0
@@ -184,6 +197,17 @@ class Load:
             self._visitors.append(visitor)
         async with asyncio.timeout(60):
             await asyncio.gather(*(each.opened for each in [*self._desks, *self._visitors]))
+
+    async def begin(self) -> None:
+        """Let every visitor write once, and wait until each conversation is on a desk.
+
+        Raises:
+            TimeoutError: not all were offered within a minute.
+        """
+        await self.run(rate=200.0, total=len(self._visitors), prefix="hello", drain_s=0.0)
+        async with asyncio.timeout(60):
+            while self.offered < len(self._visitors):
+                await asyncio.sleep(0.05)
 
     async def run(self, *, rate: float, total: int, prefix: str, warm_up: int = 0, drain_s: float = 10.0) -> dict[str, Any]:
         """Send ``total`` messages at ``rate`` a second and wait until all were shown, or ``drain_s`` passed.
@@ -207,7 +231,7 @@ class Load:
         worst_lag = await self._send_all(rate, total)
         sent_in = time.monotonic() - self._started
         deadline = time.monotonic() + drain_s
-        while sum(self.audit.seen) < total and time.monotonic() < deadline:
+        while self.audit.shown < total and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
         took = time.monotonic() - self._started
         acks.cancel()
@@ -217,7 +241,7 @@ class Load:
             self.receipt_latency.record_value(min(latency_us, _LONGEST_US))
         return {
             "offered_per_s": rate,
-            "achieved_per_s": round(sum(self.audit.seen) / took, 1),
+            "achieved_per_s": round(self.audit.shown / took, 1),
             "sent_in_s": round(sent_in, 3),
             "generator_lag_ms": round(worst_lag * 1e3, 1),
             "generator_cpu": round((time.process_time() - cpu) / took, 3),
@@ -242,7 +266,7 @@ class Load:
         confirmed = 0
         cpu = time.process_time()
         while confirmed < total and time.monotonic() - started < drain_s:
-            confirmed = sum(self.audit.receipts)
+            confirmed = self.audit.confirmed
             due = min(total, confirmed + self.audit.refused + window * count)
             if due > number[0]:
                 self._write(template, number[0], due)
@@ -297,6 +321,7 @@ class Load:
 
     def on_receipt(self, number: int) -> None:
         """Note that message ``number`` was confirmed."""
+        self.audit.confirmed += 1 - self.audit.receipts[number]
         self.audit.receipts[number] = 1
         if number >= self._warmed:
             self._receipts.append(int((time.monotonic() - self._started - number / self._rate) * 1e6))
