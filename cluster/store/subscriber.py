@@ -115,6 +115,8 @@ class Subscriber:
             missing = set(chunk)
             while missing:
                 reply = await connection.read_response(timeout=_SILENCE_S)
+                if reply is None:
+                    raise ConnectionError(f"no word from the store for {_SILENCE_S} s")
                 if isinstance(reply, list) and reply[0] == b"subscribe":
                     missing.discard(reply[1])
                     confirmed.add(reply[1])

@@ -24,6 +24,8 @@ _json = msgspec.json.Encoder().encode
 _contact = msgspec.json.Decoder(ContactRecord)
 _conversation = msgspec.json.Decoder(ConversationRecord)
 _Command = list[str | int]
+#: Lua puts every argument of a command on its stack, which takes 8,000 (LUAI_MAXCSTACK in luaconf.h).
+_MOST_ARGUMENTS = 4_000
 
 
 class TimelineStore:
@@ -152,7 +154,9 @@ def encode_changes(account: str, changes: Changes) -> tuple[bytes, bytes, bytes]
     commands: list[_Command] = []
     add = commands.append
     for conversation, messages in changes.messages.items():
-        add(["LPUSH", keys.session(account, conversation), *[str(each, "utf-8") for each in messages]])
+        name = keys.session(account, conversation)
+        for start in range(0, len(messages), _MOST_ARGUMENTS):
+            add(["LPUSH", name, *[str(each, "utf-8") for each in messages[start : start + _MOST_ARGUMENTS]]])
     for name, record in changes.conversations.items():
         add(["SET", keys.conversation(account, name), str(_json(record), "utf-8")])
     for name, contact in changes.contacts.items():
