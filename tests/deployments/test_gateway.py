@@ -24,8 +24,7 @@ from websockets.exceptions import ConnectionClosed
 from cluster.clients import RouterClient
 from cluster.linking import Linker
 from cluster.settings import Settings
-from cluster.store import keys
-from cluster.store import valkey
+from cluster.store import keys, valkey
 from cluster.store.embedded import EmbeddedStore
 from cluster.store.reading import Reading
 from deployments.gateway import GatewayActor
@@ -502,11 +501,8 @@ async def test_notes_never_reach_a_visitor(place):
     for texts in ([message["text"] for message in page["messages"]], again.shown):
         assert texts == ["first words", "an answer"]
     assert resumed.shown == ["an answer"]
-    assert [message["text"] for message in (await desk.call("history.page", conversation=conversation))["messages"]] == [
-        "first words",
-        "a note",
-        "an answer",
-    ]
+    page = await desk.call("history.page", conversation=conversation)
+    assert [message["text"] for message in page["messages"]] == ["first words", "a note", "an answer"]
 
 
 async def test_history_comes_in_pages_without_gaps(place):
@@ -842,7 +838,7 @@ async def test_a_batch_is_answered_as_a_batch(place):
     ]
     await visitor.raw(" " + json.dumps(calls))
     answers = await visitor.stray()
-    outcome = {answer["id"]: answer.get("result", answer.get("error")) for answer in answers if answer["id"] is not None}
+    outcome = {answer["id"]: answer.get("result", answer.get("error")) for answer in answers if answer["id"]}
     assert len(answers) == 4
     assert outcome[1]["seq"] == 1
     assert (outcome["x"]["code"], outcome[5]["code"]) == (-32601, -32600)
@@ -1024,8 +1020,8 @@ async def test_a_socket_ends_with_its_token_unless_it_was_renewed(place):
 
 async def test_the_dispatcher_is_told_of_desks_that_come_and_go(place):
     def reported():
-        reports = [msgspec.msgpack.decode(args[0]) for method, args in place.dispatcher.calls if method == "report_desks"]
-        return [tuple(desk) for desk in reports[-1][1]] if reports else None
+        reports = [args[0] for method, args in place.dispatcher.calls if method == "report_desks"]
+        return [tuple(desk) for desk in msgspec.msgpack.decode(reports[-1])[1]] if reports else None
 
     one, other = await place.desk(), await place.desk()
     await until(lambda: reported() == [("acme", "ann")])
