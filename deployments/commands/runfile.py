@@ -26,7 +26,7 @@ class RunFile:
         self._file: BinaryIO | None = None
 
     def take(self) -> None:
-        """Become the one process that runs this system.
+        """Become the one process that runs this system, until it ends.
 
         Raises:
             CommandError: another one does, or the directory cannot be written.
@@ -49,13 +49,6 @@ class RunFile:
         file.write(f"{os.getpid()}\n".encode())
         file.flush()
         self._file = file
-
-    def release(self) -> None:
-        """Let go; safe twice."""
-        if self._file is not None:
-            self._file.truncate(0)
-            self._file.close()
-            self._file = None
 
     def holder(self) -> int | None:
         """Return the id of the process that runs the system, None when none does."""

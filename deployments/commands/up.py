@@ -56,19 +56,17 @@ def run_up(plan: Plan) -> int:
     data_dir = plan.settings.store.data_dir
     run_file = RunFile(data_dir)
     run_file.take()
-    try:
-        boot.check_ports(plan.settings)
-        with terminal_of_our_own(data_dir / LOG_FILE) as (out, _):
-            return _System(plan, Progress(Console(file=out))).run()
-    finally:
-        run_file.release()
+    boot.check_ports(plan.settings)
+    with terminal_of_our_own(data_dir / LOG_FILE) as (out, _):
+        return _System(plan, run_file, Progress(Console(file=out))).run()
 
 
 class _System:
     """One system between its start and its end."""
 
-    def __init__(self, plan: Plan, progress: Progress) -> None:
+    def __init__(self, plan: Plan, run_file: RunFile, progress: Progress) -> None:
         self._plan = plan
+        self._run_file = run_file  # locked while we live
         self._settings = plan.settings
         self._progress = progress
         self._interrupts = Interrupts()

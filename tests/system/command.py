@@ -4,13 +4,14 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import psutil
+
+from tests.running import free_ports
 
 RAYDESK = Path(sys.executable).parent / "raydesk"
 READY_WITHIN_S = 120.0
@@ -23,7 +24,8 @@ class Raydesk:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.data_dir = folder / "data"
-        self.http_port, self.gateway_port = free_ports(2)
+        self.http_port = free_ports(2)
+        self.gateway_port = self.http_port + 1
         self.process: subprocess.Popen[bytes] | None = None
         self.started: list[psutil.Process] = []
 
@@ -125,14 +127,6 @@ def api_key(printed: str) -> str:
     found = re.search(r"API key +(rdk_\S+)", printed)
     assert found, printed
     return found[1]
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 def _name(process: psutil.Process) -> str:
