@@ -309,10 +309,9 @@ class RouterClient:
                 _tell(on_reply, token, error)
             return
         for (command, on_reply, token, _), reply in zip(entries, replies, strict=True):
-            kind = type(reply)
-            if kind is Refusal:
+            if isinstance(reply, Refusal):
                 _tell(on_reply, token, error_named(reply.name, reply.detail))
-            elif kind is Moved and type(command) is Receive:
+            elif isinstance(reply, Moved) and isinstance(command, Receive):
                 self._follow(command, reply, on_reply, token)
             else:
                 _tell(on_reply, token, reply)

@@ -47,7 +47,7 @@ class Meter:
 
     def report(self) -> dict[str, Any]:
         """Return all counts, and each stage's passes, total and percentiles in milliseconds since the start."""
-        stages = {
+        stages: dict[str, dict[str, Any]] = {
             stage: {
                 "n": histogram.get_total_count(),
                 "sum_ms": round(self._sums_us[stage] / 1e3, 3),

@@ -120,27 +120,29 @@ class Reading:
                 raise CursorAhead("this visitor has written nothing yet")
             return VisitState(contact, None, [], None, snapshot=True)
         record, length, newest = await self.page(account, current, None, VISIT_MESSAGES)
-        assert record is not None
+        unseen: list[bytes] | None = None
         if cursor:
             seen, seq = split_message_id(cursor)
             if seen == current:
-                if seq > length:
-                    raise CursorAhead(f"cursor {cursor} is ahead of this conversation, which is at {length}")
-                if length - seq <= VISIT_REPLAY:
-                    if length - seq > len(newest):
-                        _, _, newest = await self.page(account, current, None, length - seq)
-                    messages = newest[: length - seq][::-1]
-                    return VisitState(contact, record, _public(messages), (current, length), snapshot=False)
+                unseen = await self._unseen(account, current, seq)
             else:
                 await self._check_own(account, contact, seen)
                 if person and seen == person.last and length <= VISIT_MESSAGES:
-                    _, ended, rest = await self.page(account, seen, None, VISIT_REPLAY)
-                    if seq > ended:
-                        raise CursorAhead(f"cursor {cursor} is ahead of its conversation, which ended at {ended}")
-                    if ended - seq <= VISIT_REPLAY:
-                        unseen = rest[: ended - seq][::-1] + newest[::-1]
-                        return VisitState(contact, record, _public(unseen), (current, length), snapshot=False)
-        return VisitState(contact, record, _public(newest[::-1]), (current, length), snapshot=True)
+                    rest = await self._unseen(account, seen, seq)
+                    unseen = None if rest is None else newest + rest
+        shown = newest if unseen is None else unseen
+        return VisitState(contact, record, _public(shown[::-1]), (current, length), snapshot=unseen is None)
+
+    async def _unseen(self, account: str, conversation: str, seq: int) -> list[bytes] | None:
+        """Return the messages after ``seq``, newest first; None when they are too many to replay.
+
+        Raises:
+            CursorAhead: the conversation has not reached ``seq``.
+        """
+        _, length, newest = await self.page(account, conversation, None, VISIT_REPLAY)
+        if seq > length:
+            raise CursorAhead(f"cursor {conversation}-{seq} is ahead of its conversation, which is at {length}")
+        return newest[: length - seq] if length - seq <= VISIT_REPLAY else None
 
     async def _check_own(self, account: str, contact: str, conversation: str) -> None:
         """Refuse a cursor into a conversation that was never this contact's."""

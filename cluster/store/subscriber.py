@@ -13,7 +13,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -25,6 +25,8 @@ _RETRY_S = 0.05
 #: A connection on which not even a pong came for this long is dead, though nobody told us.
 _SILENCE_S = 15.0
 _PING_S = 5.0
+#: Where the payload stands in a message: after its kind and its channel.
+_PAYLOAD = 2
 
 
 class Subscriber:
@@ -114,12 +116,13 @@ class Subscriber:
             await connection.send_command("SUBSCRIBE", *chunk)
             missing = set(chunk)
             while missing:
-                reply = await connection.read_response(timeout=_SILENCE_S)
+                reply = cast("Any", await connection.read_response(timeout=_SILENCE_S))
                 if reply is None:
                     raise ConnectionError(f"no word from the store for {_SILENCE_S} s")
-                if isinstance(reply, list) and reply[0] == b"subscribe":
-                    missing.discard(reply[1])
-                    confirmed.add(reply[1])
+                kind, channel, _ = _parts(reply)
+                if kind == b"subscribe":
+                    missing.discard(channel)
+                    confirmed.add(channel)
         for channel in confirmed:
             self._confirm(channel)
         if again:
@@ -135,11 +138,9 @@ class Subscriber:
             self._heard_at = loop.time()
 
     def _take(self, reply: Any) -> None:
-        if not isinstance(reply, list):
-            return
-        kind, channel = reply[0], reply[1]
+        kind, channel, payload = _parts(reply)
         if kind == b"message":
-            self._on_message(channel, reply[2])
+            self._on_message(channel, payload)
         elif kind == b"subscribe":
             self._confirm(channel)
 
@@ -164,3 +165,11 @@ class Subscriber:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.disconnect(nowait=True)
+
+
+def _parts(reply: Any) -> tuple[bytes, bytes, bytes]:
+    """Return kind, channel and payload of what a subscribed connection says; a pong has no payload to speak of."""
+    if not isinstance(reply, list):
+        return b"", b"", b""
+    said = cast("list[bytes]", reply)
+    return said[0], said[1], said[2] if len(said) > _PAYLOAD else b""

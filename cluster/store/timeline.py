@@ -152,7 +152,18 @@ def _named_by(contact: ContactRecord | None, asked: list[str]) -> list[str]:
 def encode_changes(account: str, changes: Changes) -> tuple[bytes, bytes, bytes]:
     """Turn a batch's changes into the slots, commands and desk entries of the append script."""
     commands: list[_Command] = []
-    add = commands.append
+    _record_commands(account, changes, commands.append)
+    _index_commands(account, changes, commands.append)
+    _live_commands(account, changes, commands.append)
+    entries = [
+        [keys.desk_log(account, agent), keys.desk_channel(account, agent), _joined(events)]
+        for agent, events in changes.desk.items()
+    ]
+    return _pack([str(slot) for slot in changes.slots]), _pack(commands), _pack(entries)
+
+
+def _record_commands(account: str, changes: Changes, add: Any) -> None:
+    """Store messages, records, and the answers that a channel must send."""
     for conversation, messages in changes.messages.items():
         name = keys.session(account, conversation)
         for start in range(0, len(messages), _MOST_ARGUMENTS):
@@ -163,23 +174,17 @@ def encode_changes(account: str, changes: Changes) -> tuple[bytes, bytes, bytes]
         add(["SET", keys.contact(account, name), str(_json(contact), "utf-8")])
     for contact_id, conversation in changes.opened:
         add(["LPUSH", keys.cases(account, contact_id), conversation])
-    _index_commands(account, changes, add)
     for outgoing in changes.outgoing:
         add(["XADD", keys.outbox(account), "*", "m", str(_json(outgoing), "utf-8")])
+
+
+def _live_commands(account: str, changes: Changes, add: Any) -> None:
+    """Publish what open sockets see now and no log keeps."""
     for contact_id, events in changes.visitors.items():
         add(["PUBLISH", keys.visit_channel(account, contact_id), _joined(events)])
     for agent, events in changes.desk_live.items():
         # cursor 0: shown, not kept, so a desk does not move its cursor for it
         add(["PUBLISH", keys.desk_channel(account, agent), "0 " + _joined(events)])
-    entries = [
-        [
-            keys.desk_log(account, agent),
-            keys.desk_channel(account, agent),
-            _joined(events),
-        ]
-        for agent, events in changes.desk.items()
-    ]
-    return _pack([str(slot) for slot in changes.slots]), _pack(commands), _pack(entries)
 
 
 def _index_commands(account: str, changes: Changes, add: Any) -> None:

@@ -34,13 +34,24 @@ class ByAgent(Protocol):
     """A command that an agent gave about one conversation."""
 
     @property
-    def account(self) -> str: ...
+    def account(self) -> str:
+        """Return the tenant."""
+        ...
+
     @property
-    def conversation(self) -> str: ...
+    def conversation(self) -> str:
+        """Return the conversation."""
+        ...
+
     @property
-    def by(self) -> str: ...
+    def by(self) -> str:
+        """Return the agent."""
+        ...
+
     @property
-    def role(self) -> Role | None: ...
+    def role(self) -> Role | None:
+        """Return the role of the agent's token."""
+        ...
 
 
 Held = tuple[Contact, Conversation]

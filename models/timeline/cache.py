@@ -46,7 +46,7 @@ class LoadedContact(msgspec.Struct, frozen=True):
 class Conversation:
     """One conversation in memory."""
 
-    __slots__ = ("record", "recent", "seen", "seq")
+    __slots__ = ("recent", "record", "seen", "seq")
 
     def __init__(self, record: ConversationRecord) -> None:
         self.record = record

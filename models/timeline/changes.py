@@ -4,7 +4,7 @@ Everything that a batch decides for one account stands here together, so that ei
 durable or nothing is: a message is never stored without the event that brings it to a desk.
 """
 
-from models.domain.conversation import ConversationRecord, ContactRecord
+from models.domain.conversation import ContactRecord, ConversationRecord
 from models.domain.outgoing import Outgoing
 
 

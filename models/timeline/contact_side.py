@@ -31,9 +31,7 @@ def receive(turn: Turn, command: Receive) -> Receipt | Moved | Refusal:
         return _refuse_other_conversation(contact, command.conversation)
     if conversation is None:
         thread = Thread(channel=command.channel, inbox=command.inbox, external_id=command.external_id)
-        conversation = turn.open(
-            contact, skill=command.skill, preferred=contact.record.last_agent, threads=(thread,)
-        )
+        conversation = turn.open(contact, skill=command.skill, preferred=contact.record.last_agent, threads=(thread,))
     else:
         _follow_thread(turn, contact, conversation, command)
         if conversation.record.state == "snoozed":

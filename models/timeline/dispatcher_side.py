@@ -35,9 +35,7 @@ def offer(turn: Turn, command: Offer, found: Held | None) -> Done | Refusal:
         return refuse(Conflict, f"this conversation is {record.state}")
     if command.revision not in (0, record.revision):
         return refuse(Conflict, "this conversation changed since the offer was decided")
-    turn.replace(
-        contact, conversation, state="offered", agent=command.agent, offer_expires_ms=command.expires_at_ms
-    )
+    turn.replace(contact, conversation, state="offered", agent=command.agent, offer_expires_ms=command.expires_at_ms)
     turn.changes[contact.account].tell_desk(command.agent, offered_event(conversation))
     return Done(conversation=record.id)
 

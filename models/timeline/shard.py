@@ -11,7 +11,7 @@ The flow of a batch::
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -20,6 +20,7 @@ from models.domain.commands import (
     Adopt,
     AnyCommand,
     AnyReply,
+    Command,
     Decline,
     Delivered,
     Export,
@@ -42,13 +43,13 @@ from models.timeline.cache import Contact, Conversation, LoadedContact
 from models.timeline.changes import Changes
 from models.timeline.turn import Turn, refuse
 
-_BY_CONTACT = {
+_BY_CONTACT: dict[type[Command], Callable[[Turn, Any], AnyReply]] = {
     Receive: contact_side.receive,
     Export: contact_side.export,
     Adopt: contact_side.adopt,
     Move: contact_side.move,
 }
-_BY_CONVERSATION = {
+_BY_CONVERSATION: dict[type[Command], Callable[[Turn, Any, agent_side.Held | None], AnyReply]] = {
     Say: agent_side.say,
     Accept: agent_side.accept,
     Decline: agent_side.decline,
@@ -96,6 +97,17 @@ def slot_of(command: AnyCommand) -> int:
     return slot_of_conversation(command.conversation)
 
 
+def _needs(command: AnyCommand) -> tuple[str, str]:
+    """Return the contact and the conversation that must be in memory to decide a command; empty means none."""
+    if isinstance(command, Fence):
+        return "", ""
+    if isinstance(command, (Export, Adopt, Move)):
+        return command.contact, ""
+    if isinstance(command, (Receive, Typing)):
+        return command.contact, command.conversation
+    return "", command.conversation
+
+
 class Shard:
     """One shard's conversations in memory.
 
@@ -123,19 +135,13 @@ class Shard:
         conversations: set[tuple[str, str]] = set()
         known = self._contacts
         for command in commands:
-            if type(command) is Receive:
-                if command.contact not in known:
-                    contacts.add((command.account, command.contact))
-                elif command.conversation and command.conversation not in self._homes:
-                    conversations.add((command.account, command.conversation))
-            elif isinstance(command, (Export, Adopt, Move)):
-                if command.contact not in known:
-                    contacts.add((command.account, command.contact))
-            elif isinstance(command, Typing) and command.contact:
-                if command.contact not in known:
-                    contacts.add((command.account, command.contact))
-            elif not isinstance(command, Fence) and command.conversation not in self._homes:
-                conversations.add((command.account, command.conversation))
+            if type(command) is Receive and not command.conversation and command.contact in known:
+                continue  # nearly all of them
+            contact, conversation = _needs(command)
+            if contact and contact not in known:
+                contacts.add((command.account, contact))
+            elif conversation and conversation not in self._homes:
+                conversations.add((command.account, conversation))
         return Missing(contacts, conversations)
 
     def learn(self, found: Iterable[LoadedContact]) -> None:
@@ -175,11 +181,11 @@ class Shard:
             return contact_side.visitor_typing(turn, command)
         by_contact = _BY_CONTACT.get(type(command))
         if by_contact is not None:
-            return by_contact(turn, command)  # type: ignore[arg-type]
+            return by_contact(turn, command)
         by_conversation = _BY_CONVERSATION.get(type(command))
         if by_conversation is None:
             return refuse(BadRequest, f"a router does not know {type(command).__name__}")
-        return by_conversation(turn, command, self._find(command.account, command.conversation))  # type: ignore
+        return by_conversation(turn, command, self._find(command.account, getattr(command, "conversation", "")))
 
     def _find(self, account: str, conversation: str) -> tuple[Contact, Conversation] | None:
         """Return a conversation and its contact, if it is this account's."""

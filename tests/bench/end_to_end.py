@@ -27,12 +27,17 @@ from tests.bench.generator import Load
 from tests.running import RunningSystem
 
 ACCOUNT = "bench"
-PASSWORD = "correct horse battery staple"  # noqa: S105 - of a system that lives for a minute
+PASSWORD = "correct horse battery staple"
 _CONFIG: dict[str, Any] = {
     "accounts": {ACCOUNT: {}},
     "inboxes": {"bench-web": {"account": ACCOUNT, "channel": "web"}},
     # one address and few sockets stand for many here
-    "limits": {"socket_rate": 100_000, "socket_burst": 100_000, "sockets_per_address": 20_000, "logins_per_minute": 9_999},
+    "limits": {
+        "socket_rate": 100_000,
+        "socket_burst": 100_000,
+        "sockets_per_address": 20_000,
+        "logins_per_minute": 9_999,
+    },
 }
 
 
@@ -149,7 +154,7 @@ def main() -> None:
     parser.add_argument("--agents", type=int, default=16)
     parser.add_argument("--rates", default="100,1000,5000,10000,20000,30000", help="messages a second, open-loop")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long each rate lasts")
-    parser.add_argument("--window", type=int, default=40, help="unconfirmed messages per visitor, closed loop; 0 = none")
+    parser.add_argument("--window", type=int, default=40, help="unconfirmed per visitor, closed loop")
     given = parser.parse_args()
     system = RunningSystem(_CONFIG)
     started = time.monotonic()

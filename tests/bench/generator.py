@@ -40,7 +40,7 @@ class _Event(msgspec.Struct, gc=False):
     type: str
     conversation: _Conversation | None = None
     message: _Message | None = None
-    messages: list[_Message] = []
+    messages: tuple[_Message, ...] = ()
 
 
 class _Params(msgspec.Struct, gc=False):
@@ -157,9 +157,7 @@ class _Desk(WSListener):
 
     def ack(self) -> None:
         """Confirm what was shown."""
-        self.transport.send(
-            _TEXT, b'{"jsonrpc":"2.0","method":"desk.ack","params":{"cursor":%d}}' % self.cursor
-        )
+        self.transport.send(_TEXT, b'{"jsonrpc":"2.0","method":"desk.ack","params":{"cursor":%d}}' % self.cursor)
 
 
 class Load:
@@ -209,7 +207,9 @@ class Load:
             while self.offered < len(self._visitors):
                 await asyncio.sleep(0.05)
 
-    async def run(self, *, rate: float, total: int, prefix: str, warm_up: int = 0, drain_s: float = 10.0) -> dict[str, Any]:
+    async def run(
+        self, *, rate: float, total: int, prefix: str, warm_up: int = 0, drain_s: float = 10.0
+    ) -> dict[str, Any]:
         """Send ``total`` messages at ``rate`` a second and wait until all were shown, or ``drain_s`` passed.
 
         Args:

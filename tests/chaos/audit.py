@@ -339,11 +339,17 @@ def longest_silence_s(shown_at: Mapping[str, Sequence[float]], since_s: float, u
     return longest
 
 
-def longest_wait_s(ledger: Ledger, prefix: str, since_s: float, until_s: float) -> float:
-    """Return the longest time in seconds from a message's due time to its first desk, for a kind of sender."""
-    waits = [
-        ledger.first_shown.get(source_id, until_s) - due
-        for source_id, due in ledger.due.items()
-        if since_s <= due < until_s and source_id.startswith(prefix)
-    ]
+def longest_wait_s(begun: Mapping[str, float], ended: Mapping[str, float], since_s: float, until_s: float) -> float:
+    """Return the longest time in seconds that a message waited within a stretch of the run.
+
+    Args:
+        begun: when each message began to wait, by its source id.
+        ended: when its wait was over.
+        since_s, until_s: the stretch.
+    """
+    waits = (
+        min(ended.get(source_id, until_s), until_s) - begun_s
+        for source_id, begun_s in begun.items()
+        if since_s <= begun_s < until_s
+    )
     return max(waits, default=0.0)

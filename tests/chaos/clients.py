@@ -557,10 +557,12 @@ class RestSender:
         self._http = http
         self._ledger = ledger
         self._name = name
+        self._number = 0
         self._inbox = inbox
         self._bearer = {"Authorization": f"Bearer {key}"}
         self._each = messages_each
-        self._written = 0
+        #: the first contact writes less, each sender's another number, so that not all change at once.
+        self._left = random.randint(1, messages_each)
         self._due: deque[tuple[str, str]] = deque()
         self._wake = asyncio.Event()
 
@@ -571,9 +573,12 @@ class RestSender:
 
     def write(self, due_s: float) -> None:
         """Have the next message handed in."""
-        contact = f"{self._name}-{self._written // self._each}"
-        source_id = f"{contact}:{self._written % self._each}"
-        self._written += 1
+        if not self._left:
+            self._left = self._each
+            self._number += 1
+        self._left -= 1
+        contact = f"{self._name}-{self._number}"
+        source_id = f"{contact}:{self._left}"
         self._ledger.sent(contact, source_id, due_s)
         self._due.append((contact, source_id))
         self._wake.set()

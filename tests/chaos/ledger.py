@@ -3,6 +3,7 @@
 Times are seconds of the monotonic clock of the process that runs all clients.
 """
 
+import time
 from array import array
 from collections import Counter, defaultdict
 from typing import Literal, NamedTuple
@@ -45,6 +46,8 @@ class Ledger:
         self.due: dict[str, float] = {}
         #: source id -> (conversation, seq) of its receipt.
         self.receipts: dict[str, tuple[str, int]] = {}
+        #: source id -> when its receipt came.
+        self.confirmed_at: dict[str, float] = {}
         self.duplicates = 0
         #: agent -> what its desk was told.
         self.desks: dict[str, list[Note]] = defaultdict(list)
@@ -71,6 +74,7 @@ class Ledger:
         if source_id in self.receipts:
             self.mishap(f"{source_id} has two receipts")
         self.receipts[source_id] = (conversation, seq)
+        self.confirmed_at[source_id] = time.monotonic()
         self.duplicates += duplicate
 
     def entry(self, agent: str, cursor: int, at_s: float) -> None:

@@ -63,22 +63,25 @@ async def _live_through(
     return traffic, kills
 
 
-def _victims(system: RunningSystem) -> dict[str, Callable[[], int | None]]:
+def _victims(system: RunningSystem) -> dict[str, Callable[[], set[int]]]:
+    def only(find: Callable[[], int | None]) -> Callable[[], set[int]]:
+        return lambda: {pid} if (pid := find()) is not None else set()
+
     return {
-        "router": lambda: system.pid_of("router", "0"),
-        "dispatcher": lambda: system.pid_of("dispatcher", "dispatcher"),
-        "gateway": lambda: system.pid_of("gateway", "0"),
-        "ingress replica": lambda: next(iter(system.pids_of_ingress()), None),
-        "valkey-server": system.pid_of_store,
+        "router": only(lambda: system.pid_of("router", "0")),
+        "dispatcher": only(lambda: system.pid_of("dispatcher", "dispatcher")),
+        "gateway": only(lambda: system.pid_of("gateway", "0")),
+        "ingress replica": lambda: set(system.pids_of_ingress()),
+        "valkey-server": only(system.pid_of_store),
     }
 
 
-def _kill(what: str, pid_of: Callable[[], int | None]) -> Kill:
-    """Kill a process the hard way, and wait until another one does its work."""
-    victim = wait_until(pid_of, _BACK_WITHIN_S, f"a {what} to kill")
-    os.kill(victim, signal.SIGKILL)
+def _kill(what: str, pids: Callable[[], set[int]]) -> Kill:
+    """Kill a process the hard way, and wait until a new one of its kind is there."""
+    before = wait_until(pids, _BACK_WITHIN_S, f"a {what} to kill")
+    os.kill(min(before), signal.SIGKILL)
     died_at = time.monotonic()
-    wait_until(lambda: pid_of() not in (None, victim), _BACK_WITHIN_S, f"another {what}")
+    wait_until(lambda: pids() - before, _BACK_WITHIN_S, f"another {what}")
     return Kill(what, died_at, time.monotonic() - died_at)
 
 
@@ -117,12 +120,20 @@ def _report(traffic: Traffic, kills: list[Kill], silences: dict[str, float], fou
         f"{traffic.ledger.duplicates} repetitions recognised, the generator at most {traffic.worst_lag_s * 1e3:.0f} ms late",
         f"  refused and sent again: {dict(traffic.ledger.refused) or 'nothing'}",
         found.table(),
-        f"\n  {'SIGKILL':<18}{'back after':>12}{'longest silence':>18}{'longest wait: socket':>24}{'HTTP':>9}",
+        f"\n  {'SIGKILL':<18}{'back after':>12}{'silence':>10}{'receipt: socket':>20}{'HTTP':>10}{'offer':>10}   (the longest)",
     ]
     for kill, end in _stretches(traffic, kills):
-        waits = [longest_wait_s(traffic.ledger, prefix, kill.at_s, end) for prefix in ("web", "rest")]
-        lines.append(
-            f"  {kill.what:<18}{kill.back_after_s:>10.2f} s{silences[kill.what]:>16.2f} s"
-            f"{waits[0]:>22.2f} s{waits[1]:>7.2f} s"
-        )
+        waits = [f"{longest_wait_s(*wait, kill.at_s, end):>8.2f} s" for wait in _waits(traffic)]
+        silence = silences[kill.what]
+        lines.append(f"  {kill.what:<18}{kill.back_after_s:>10.2f} s{silence:>8.2f} s          {''.join(waits)}")
     return "\n".join(lines)
+
+
+def _waits(traffic: Traffic) -> list[tuple[dict[str, float], dict[str, float]]]:
+    """Return what waits, from when until when: messages of sockets and of HTTP for receipts, new contacts for a desk."""
+    ledger = traffic.ledger
+    by_socket = {source_id: due for source_id, due in ledger.due.items() if source_id.startswith("web")}
+    by_http = {source_id: due for source_id, due in ledger.due.items() if source_id not in by_socket}
+    firsts = [sources[0] for sources in ledger.written.values()]
+    stored = {first: ledger.confirmed_at[first] for first in firsts if first in ledger.confirmed_at}
+    return [(by_socket, ledger.confirmed_at), (by_http, ledger.confirmed_at), (stored, ledger.first_shown)]

@@ -103,9 +103,7 @@ class ClientMachine(RuleBasedStateMachine):
         super().__init__()
         self.loop = VirtualTimeLoop()
         self.router = NastyRouter()
-        self.client = RouterClient(
-            self.router.carry, shards=1, batch_bytes=400, queue_limit=12, deadline_s=DEADLINE_S
-        )
+        self.client = RouterClient(self.router.carry, shards=1, batch_bytes=400, queue_limit=12, deadline_s=DEADLINE_S)
         self.sent: dict[str, float] = {}
         self.outcomes: dict[str, list] = {}
         self.refused: list[str] = []

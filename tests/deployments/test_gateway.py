@@ -705,6 +705,32 @@ async def test_what_came_while_the_subscription_was_broken_is_shown(place, monke
     await until(lambda: visitor.shown[-1] == "after" and desk.texts[-1] == "after")
 
 
+async def test_what_comes_live_does_not_overtake_what_was_missed(place, monkeypatch):
+    monkeypatch.setattr("deployments.sockets.hub._RESUMES_AT_ONCE", 1)
+    visitors = {who: await place.visitor(who) for who in ("v1", "v2")}
+    conversations = {who: await place.held(who) for who in visitors}
+    read, reading, may_read = Reading.visit, asyncio.Event(), asyncio.Event()
+
+    async def slowly(self, *args):
+        reading.set()
+        await may_read.wait()
+        return await read(self, *args)
+
+    monkeypatch.setattr(Reading, "visit", slowly)
+    await place.redis.client_kill_filter(_type="pubsub")
+    for who, conversation in conversations.items():
+        await place.say(conversation, f"missed by {who}")
+    # one socket reads its gap, the other waits for its turn, and both are fed again
+    await reading.wait()
+    for who, conversation in conversations.items():
+        await place.say(conversation, f"live for {who}")
+    await place.redis.publish(keys.visit_channel("acme", "nobody"), "")
+    may_read.set()
+    for who, visitor in visitors.items():
+        await until(lambda who=who, visitor=visitor: f"live for {who}" in visitor.shown)
+        assert visitor.shown == [f"missed by {who}", f"live for {who}"]
+
+
 # -- bad input ----------------------------------------------------------------------------------------------------
 
 
