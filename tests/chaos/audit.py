@@ -14,6 +14,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 from tests.chaos.ledger import Ledger, Note
@@ -124,9 +125,7 @@ class Audit:
         """Every contact's messages are stored once, in the order in which they were written, without gaps."""
         found = self._found
         rank = {
-            source_id: number
-            for sources in self._ledger.written.values()
-            for number, source_id in enumerate(sources)
+            source_id: number for sources in self._ledger.written.values() for number, source_id in enumerate(sources)
         }
         for conversation, messages in sorted(self._stored.items()):
             newest: dict[str, int] = {}
@@ -177,7 +176,7 @@ class Audit:
         for conversation, stays in self._stays.items():
             stays.sort(key=lambda stay: stay.since)
             self._found.transfers += len(stays) - 1
-            for before, after in zip(stays, stays[1:], strict=False):
+            for before, after in pairwise(stays):
                 if not before.until or before.until > after.since:
                     self._found.misplaced.append(f"{conversation} was on the desks of {before} and {after} at once")
         for conversation in self._stored:
@@ -278,18 +277,19 @@ class _DeskAudit:
     def _said(self, note: Note) -> None:
         ((seq, source_id),) = note.messages
         place = (note.conversation, seq)
+        told_before = place in self.live
+        self.live.add(place)
         here = self._here.get(note.conversation)
         if here is None:
-            self._found.misplaced.append(f"{source_id} was shown at {self.agent}, who does not hold {note.conversation}")
+            self._found.misplaced.append(f"{source_id} was shown at {self.agent}, who does not hold {place[0]}")
             return
         stay, newest = here
-        if place in self.live or seq == newest:
+        if told_before or seq == newest:
             self._found.doubled.append(f"{source_id} ({note.conversation}-{seq}) was shown twice at {self.agent}")
         elif seq != newest + 1:
             self._found.reordered.append(
                 f"{source_id} ({note.conversation}-{seq}) was shown at {self.agent} after number {newest}"
             )
-        self.live.add(place)
         self._here[note.conversation] = (stay, max(seq, newest))
         self._show(note)
 
@@ -335,7 +335,7 @@ def longest_silence_s(shown_at: Mapping[str, Sequence[float]], since_s: float, u
         first, end = bisect_left(times, since_s), bisect_left(times, until_s)
         before = times[first - 1] if first else since_s
         marks = [before, *times[first:end], until_s]
-        longest = max(longest, *(after - earlier for earlier, after in zip(marks, marks[1:], strict=False)))
+        longest = max(longest, *(after - earlier for earlier, after in pairwise(marks)))
     return longest
 
 

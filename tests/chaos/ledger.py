@@ -6,10 +6,11 @@ Times are seconds of the monotonic clock of the process that runs all clients.
 import time
 from array import array
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 #: (seq, source id) of messages of one conversation, oldest first.
-Messages = list[tuple[int, str]]
+Messages = Sequence[tuple[int, str]]
 
 
 class Note(NamedTuple):
@@ -30,7 +31,7 @@ class Note(NamedTuple):
     at_s: float
     conversation: str = ""
     number: int = 0
-    messages: Messages = []
+    messages: Messages = ()
     detail: str = ""
 
 

@@ -19,6 +19,8 @@ from tests.running import RunningSystem, wait_until
 
 MOST_SILENCE_S = 5.0
 _BACK_WITHIN_S = 40.0
+#: Of the columns of the report.
+_WIDE = (12, 8, 16, 8, 8)
 
 
 def test_no_message_is_lost_when_every_kind_of_process_dies():
@@ -117,20 +119,23 @@ def _report(traffic: Traffic, kills: list[Kill], silences: dict[str, float], fou
     lasted_s = traffic.ended_s - traffic.began_s
     lines = [
         f"\n{traffic.rate:,.0f} messages/s for {lasted_s:.0f} s, {traffic.connects} sessions opened, "
-        f"{traffic.ledger.duplicates} repetitions recognised, the generator at most {traffic.worst_lag_s * 1e3:.0f} ms late",
+        f"{traffic.ledger.duplicates} repetitions recognised, "
+        f"the generator at most {traffic.worst_lag_s * 1e3:.0f} ms late",
         f"  refused and sent again: {dict(traffic.ledger.refused) or 'nothing'}",
         found.table(),
-        f"\n  {'SIGKILL':<18}{'back after':>12}{'silence':>10}{'receipt: socket':>20}{'HTTP':>10}{'offer':>10}   (the longest)",
+        "\n  SIGKILL             back after   silence   receipt: socket      HTTP     offer   (each the longest)",
     ]
+    waits = _waits(traffic)
     for kill, end in _stretches(traffic, kills):
-        waits = [f"{longest_wait_s(*wait, kill.at_s, end):>8.2f} s" for wait in _waits(traffic)]
-        silence = silences[kill.what]
-        lines.append(f"  {kill.what:<18}{kill.back_after_s:>10.2f} s{silence:>8.2f} s          {''.join(waits)}")
+        spans = [kill.back_after_s, silences[kill.what], *(longest_wait_s(*wait, kill.at_s, end) for wait in waits)]
+        lines.append(
+            f"  {kill.what:<16}" + "".join(f"{span:>{wide}.2f} s" for span, wide in zip(spans, _WIDE, strict=True))
+        )
     return "\n".join(lines)
 
 
 def _waits(traffic: Traffic) -> list[tuple[dict[str, float], dict[str, float]]]:
-    """Return what waits, from when until when: messages of sockets and of HTTP for receipts, new contacts for a desk."""
+    """Return since when and until when each of them waited: sockets and HTTP for receipts, new contacts for a desk."""
     ledger = traffic.ledger
     by_socket = {source_id: due for source_id, due in ledger.due.items() if source_id.startswith("web")}
     by_http = {source_id: due for source_id, due in ledger.due.items() if source_id not in by_socket}
