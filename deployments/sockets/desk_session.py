@@ -7,12 +7,13 @@ opens, resumes, or does not read fast enough, live entries are dropped or kept b
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from cluster.store import keys
 from cluster.store.reading import DeskState
+from deployments.sockets.host import Host
 from deployments.sockets.session import Session, method_table
 from models.domain.commands import Typing
 from models.domain.errors import CursorAhead, NotFound, Unauthorized
@@ -20,9 +21,6 @@ from models.domain.ids import is_conversation_id
 from models.protocol import jsonrpc, methods
 from models.protocol.results import DeskSnapshot, Held
 from models.security.tokens import AgentClaims
-
-if TYPE_CHECKING:
-    from deployments.gateway import GatewayActor
 
 log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -33,7 +31,7 @@ class DeskSession(Session):
 
     door = "desk"
 
-    def __init__(self, gateway: "GatewayActor") -> None:
+    def __init__(self, gateway: Host) -> None:
         super().__init__(gateway)
         self.claims: AgentClaims | None = None
         self.cursor = 0

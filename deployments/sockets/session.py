@@ -9,20 +9,18 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from cluster.store.valkey import STORE_DOWN
+from deployments.sockets.host import Host
 from models.domain.errors import RateLimited, RaydeskError, TooLarge, Unauthorized, Unavailable
 from models.protocol import jsonrpc
 from models.protocol.jsonrpc import CallId
 from models.protocol.methods import Method, Where
 from models.security.rate import TokenBucket
-
-if TYPE_CHECKING:
-    from deployments.gateway import GatewayActor
 
 log = logging.getLogger(__name__)
 #: After this many refusals in a row a socket is closed: it does not listen.
@@ -107,7 +105,7 @@ class Session(WSListener):
     table: ClassVar[dict[str, Entry]]
     door: ClassVar[Where]
 
-    def __init__(self, gateway: "GatewayActor") -> None:
+    def __init__(self, gateway: Host) -> None:
         self.gateway = gateway
         self.transport: WSTransport | None = None
         self._write: Callable[[bytes], None] | None = None

@@ -7,22 +7,20 @@ receipts and not pushed to the socket that sent them.
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from cluster.store import keys
 from cluster.store.reading import VisitState
 from deployments.desk_methods import receipt_result
+from deployments.sockets.host import Host
 from deployments.sockets.session import Session, method_table
 from models.domain.commands import AnyReply, Receipt, Receive, Typing
 from models.domain.errors import Forbidden, NotFound, RaydeskError, Unauthorized
 from models.domain.ids import is_conversation_id, message_id, split_message_id
 from models.protocol import jsonrpc, methods
 from models.security.tokens import VisitorClaims
-
-if TYPE_CHECKING:
-    from deployments.gateway import GatewayActor
 
 #: Receipts remembered, as a visitor may confirm its own messages too.
 _OWN_MESSAGES = 256
@@ -52,7 +50,7 @@ class VisitorSession(Session):
 
     door = "visitor"
 
-    def __init__(self, gateway: "GatewayActor") -> None:
+    def __init__(self, gateway: Host) -> None:
         super().__init__(gateway)
         self.claims: VisitorClaims | None = None
         #: who the visitor is after all moves; the token names who it was when it was signed.
