@@ -88,7 +88,7 @@ class Hub:
             self._restoring.cancel()
         everybody = {listener for listeners in self._listeners.values() for listener in listeners}
         for listener in everybody:
-            pass
+            listener.expect_gap()
         self._restoring = asyncio.ensure_future(self._resume_all(everybody))
 
     async def _resume_all(self, everybody: set[Listener]) -> None:
