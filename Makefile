@@ -27,7 +27,8 @@ docs: $(VENV)/test.stamp ## Write the tables of docs/protocol.md anew, from the 
 	$(BIN)/python -m deployments.documents docs/protocol.md
 
 bench: $(VENV)/test.stamp ## Measure speed and latency, and print the table
-	$(BIN)/python -m pytest -m bench -s --timeout=1800 tests/bench $(ARGS)
+	$(BIN)/python -m tests.bench.end_to_end $(ARGS)
+	$(BIN)/python -m tests.bench.routing_decision
 
 chaos: $(VENV)/test.stamp ## Kill every kind of process under load, for minutes
 	$(BIN)/python -m pytest -m chaos -s --timeout=1800 tests/chaos $(ARGS)
