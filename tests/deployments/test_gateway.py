@@ -709,6 +709,9 @@ async def test_what_comes_live_does_not_overtake_what_was_missed(place, monkeypa
     monkeypatch.setattr("deployments.sockets.hub._RESUMES_AT_ONCE", 1)
     visitors = {who: await place.visitor(who) for who in ("v1", "v2")}
     conversations = {who: await place.held(who) for who in visitors}
+    for who, conversation in conversations.items():
+        await place.say(conversation, f"first for {who}")
+        await until(lambda who=who: visitors[who].shown)
     read, reading, may_read = Reading.visit, asyncio.Event(), asyncio.Event()
 
     async def slowly(self, *args):
@@ -724,11 +727,10 @@ async def test_what_comes_live_does_not_overtake_what_was_missed(place, monkeypa
     await reading.wait()
     for who, conversation in conversations.items():
         await place.say(conversation, f"live for {who}")
-    await place.redis.publish(keys.visit_channel("acme", "nobody"), "")
     may_read.set()
     for who, visitor in visitors.items():
         await until(lambda who=who, visitor=visitor: f"live for {who}" in visitor.shown)
-        assert visitor.shown == [f"missed by {who}", f"live for {who}"]
+        assert visitor.shown == [f"first for {who}", f"missed by {who}", f"live for {who}"]
 
 
 # -- bad input ----------------------------------------------------------------------------------------------------
