@@ -42,7 +42,7 @@ CODES = {error.name: error.rpc_code for error in documented_errors()}
 NOWHERE = conversation_id(1, 5, bytes(10))
 
 
-async def until(condition, within_s=8.0):
+async def until(condition, within_s=20.0):
     """Wait for a condition, with a deadline."""
     async with asyncio.timeout(within_s):
         while not condition():
@@ -98,7 +98,7 @@ class Client:
         await self.socket.send(json.dumps({"jsonrpc": "2.0", "method": method, "params": params, "id": name}))
         return name
 
-    async def answer(self, name, within_s=8.0):
+    async def answer(self, name, within_s=20.0):
         await until(lambda: name in self.answers or self._task.done(), within_s)
         assert name in self.answers, f"closed with {self.socket.close_code} {self.socket.close_reason}"
         return self.answers.pop(name)
@@ -129,7 +129,7 @@ class Client:
         assert self.strays, f"closed with {self.socket.close_code} {self.socket.close_reason}"
         return self.strays.pop(0)
 
-    async def closed(self, within_s=8.0):
+    async def closed(self, within_s=20.0):
         async with asyncio.timeout(within_s):
             await self.socket.wait_closed()
         return self.socket.close_code
@@ -1026,21 +1026,30 @@ async def test_an_unknown_path_is_no_socket(place):
 
 async def test_a_socket_that_never_opens_its_session_is_closed(places):
     place = await places(gateway={"open_timeout_s": 0.2})
+    idle = await place.visitor(opened=False)
+    assert await idle.closed() == 4408
+
+
+async def test_only_sockets_without_a_session_are_overdue(place):
     idle, busy = await place.visitor(opened=False), await place.visitor("v2")
+    place.gateway._close_overdue(time.time(), time.monotonic() + place.settings.gateway.open_timeout_s + 1)
     assert await idle.closed() == 4408
     await busy.write("still here")
 
 
-async def test_a_socket_ends_with_its_token_unless_it_was_renewed(place):
-    expiring, renewed, visitor = (
-        await place.desk("ann", life_s=1.5),
-        await place.desk("bob", life_s=1.5),
-        await place.visitor(life_s=1.5),
-    )
+async def test_a_socket_ends_with_its_token(place):
+    visitor = await place.visitor(life_s=3)
+    assert await visitor.closed() == 4401
+
+
+async def test_a_desk_goes_on_with_a_renewed_token(place):
+    expiring, renewed, visitor = await place.desk("ann"), await place.desk("bob"), await place.visitor()
     assert await renewed.refused("session.renew", token=place.agent_token("ann")) == "unauthorized"
+    assert await renewed.refused("session.renew", token=place.agent_token("bob", account="bolt")) == "unauthorized"
     assert await renewed.refused("session.renew", token=place.agent_token("bob", life_s=-1)) == "unauthorized"
     assert await renewed.refused("session.renew", token=place.visitor_token()) == "unauthorized"
-    await renewed.call("session.renew", token=place.agent_token("bob"))
+    await renewed.call("session.renew", token=place.agent_token("bob", life_s=6_000))
+    place.gateway._close_overdue(time.time() + 601, time.monotonic())
     assert await expiring.closed() == 4401
     assert await visitor.closed() == 4401
     await renewed.still_there()

@@ -622,7 +622,7 @@ class Heard:
         self.known_at_restore.append(len(self.messages))
 
 
-async def until(condition, within_s: float = 8.0) -> None:
+async def until(condition, within_s: float = 20.0) -> None:
     async with asyncio.timeout(within_s):
         while not condition():
             await asyncio.sleep(0.005)
@@ -648,7 +648,7 @@ async def test_what_is_published_after_subscribe_returned_arrives_in_order(empty
 
 
 async def until_subscribers(redis: Redis, channel: str, expected: int) -> None:
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(20):
         while (await redis.pubsub_numsub(channel))[0][1] != expected:
             await asyncio.sleep(0.005)
 
