@@ -190,9 +190,7 @@ class Audit:
 
     def _check_answers(self) -> None:
         """An answer with a receipt was shown to its visitor, once; contacts of the backend have no socket."""
-        shown: dict[str, int] = defaultdict(int)
-        for _, client_id, _, _ in self._ledger.answers_shown:
-            shown[client_id] += 1
+        shown = self._ledger.answers_shown
         for client_id, (conversation, seq) in self._ledger.answered.items():
             messages = self._stored.get(conversation, ())
             if messages and messages[0][2].rpartition(":")[0] not in self._ledger.visitors:
@@ -200,9 +198,9 @@ class Audit:
             self._found.answers += 1
             if seq > len(messages) or messages[seq - 1] != (seq, "agent", client_id):
                 self._found.answers_lost.append(f"{client_id} is not stored as {conversation}-{seq}")
-            elif not shown[client_id]:
+            elif client_id not in shown:
                 self._found.answers_lost.append(f"{client_id}, stored as {conversation}-{seq}, was not shown")
-        self._found.answers_doubled += [f"{name} was shown {n} times" for name, n in shown.items() if n > 1]
+        self._found.answers_doubled += [f"{name} was shown by {each}" for name, each in shown.items() if len(each) > 1]
 
 
 class _DeskAudit:

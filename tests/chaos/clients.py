@@ -15,7 +15,6 @@ They note what they sent, what was confirmed and what they were shown, and judge
 import asyncio
 import random
 import time
-from collections import deque
 from typing import Any
 
 import httpx
@@ -24,12 +23,14 @@ from picows import WSError, WSFrame, WSListener, WSMsgType, WSTransport, ws_conn
 
 from tests.chaos.ledger import Ledger, Messages
 
-#: Before a new attempt to connect, a random moment, longer each time.
-_FIRST_PAUSE_S = 0.2
-_LONGEST_PAUSE_S = 0.6
+#: Before a new attempt to connect, a random moment, longer each time: all come at once, and what restarts needs the
+#: machine for itself.
+_FIRST_PAUSE_S = 0.4
+_LONGEST_PAUSE_S = 1.2
 _OPEN_S = 5.0
 _HTTP_S = 3.0
 _PAGE = 200
+_LINES = 200
 _ACK_S = 0.5
 _RETRYABLE = frozenset(("unavailable", "rate_limited", "internal_error"))
 _TEXT = WSMsgType.TEXT
@@ -111,12 +112,28 @@ class _Page(msgspec.Struct):
     messages: list[_Message]
 
 
+class _LineError(msgspec.Struct):
+    code: str
+
+
+class _Line(msgspec.Struct):
+    conversation: str = ""
+    seq: int = 0
+    duplicate: bool = False
+    error: _LineError | None = None
+
+
+class _Bulk(msgspec.Struct):
+    results: list[_Line]
+
+
 _frame = msgspec.json.Decoder(_Frame).decode
 _receipt = msgspec.json.Decoder(_Receipt).decode
 _pushed = msgspec.json.Decoder(_Pushed).decode
 _opened = msgspec.json.Decoder(_Opened).decode
 _visit = msgspec.json.Decoder(_Visit).decode
 _page = msgspec.json.Decoder(_Page).decode
+_bulk = msgspec.json.Decoder(_Bulk).decode
 
 
 class Call:
@@ -284,8 +301,8 @@ class SteadfastClient:
                 await self._session()
                 pause_s = _FIRST_PAUSE_S
             except (OSError, TimeoutError, httpx.HTTPError, WSError):
-                pause_s = min(_LONGEST_PAUSE_S, pause_s * 1.5)
-            await asyncio.sleep(random.uniform(0.2, 1.0) * pause_s)
+                pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+            await asyncio.sleep(random.uniform(0.5, 1.0) * pause_s)
 
     async def _session(self) -> None:
         """Hold one socket for as long as it lasts."""
@@ -347,13 +364,13 @@ class Visitor(SteadfastClient):
         return Call("visit.open", {"token": self._token, "cursor": self._cursor})
 
     def on_opened(self, result: msgspec.Raw) -> None:
-        self._go_on_from(_visit(result))
+        self._go_on_from(_visit(result), "visit.open")
 
-    def _go_on_from(self, visit: _Visit) -> None:
+    def _go_on_from(self, visit: _Visit, by: str) -> None:
         """Show what a visit begins with; before the newest stretch of a snapshot, more may be unseen."""
         conversation, _, seq = (self._cursor or "").rpartition("-")
+        self._show_all(visit.messages, f"{by} at {self._cursor}")
         self._cursor = visit.cursor or self._cursor
-        self._show_all(visit.messages)
         if visit.snapshot and visit.messages:
             seen = int(seq) if conversation == visit.messages[0].conversation else 0
             self._read_back(visit.messages[0], seen)
@@ -365,9 +382,9 @@ class Visitor(SteadfastClient):
             params = {"conversation": oldest.conversation, "before": oldest.seq, "limit": min(_PAGE, missing)}
             self.ask(Call("history.page", params, seen))
 
-    def _show_all(self, messages: list[_Message]) -> None:
+    def _show_all(self, messages: list[_Message], by: str) -> None:
         for message in messages:
-            self._show(message)
+            self._show(message, by)
 
     def write(self, due_s: float) -> None:
         """Say the next thing; it was due at ``due_s`` of the monotonic clock."""
@@ -380,7 +397,7 @@ class Visitor(SteadfastClient):
     def on_answer(self, call: Call, result: msgspec.Raw) -> None:
         if call.method == "history.page":
             page = _page(result).messages
-            self._show_all(page)
+            self._show_all(page, f"page from {call.params}")
             if page:
                 self._read_back(page[0], call.token)
             return
@@ -392,16 +409,16 @@ class Visitor(SteadfastClient):
 
     def on_push(self, method: str, params: msgspec.Raw) -> None:
         if method == "visit.snapshot":
-            self._go_on_from(_visit(params))
+            self._go_on_from(_visit(params), "visit.snapshot")
             return
         for event in _pushed(params).events:
             if event.type == "message" and event.message is not None:
-                self._show(event.message)
+                self._show(event.message, "event")
                 self._cursor = f"{event.message.conversation}-{event.message.seq}"
 
-    def _show(self, message: _Message) -> None:
+    def _show(self, message: _Message, by: str) -> None:
         if message.author == "agent":
-            self._ledger.answers_shown.append((self.name, message.source_id, message.conversation, message.seq))
+            self._ledger.answers_shown[message.source_id].append((message.seq, f"{by} of session {self.connects}"))
 
 
 class Desk(SteadfastClient):
@@ -538,9 +555,10 @@ def _told(messages: list[_Message]) -> Messages:
 
 
 class RestSender:
-    """A shop's backend that hands in what contacts wrote elsewhere: one message at a time, in order.
+    """A shop's backend that hands in what contacts wrote elsewhere: what is due goes as one body, in order.
 
-    Every so many messages it goes on with another contact, so that new conversations keep coming.
+    A body that got no answer, or lines of it that were not taken, go again under the same source ids before
+    anything newer. Every so many messages it goes on with another contact, so that new conversations keep coming.
 
     Args:
         http: of the ingress.
@@ -559,11 +577,12 @@ class RestSender:
         self._name = name
         self._number = 0
         self._inbox = inbox
-        self._bearer = {"Authorization": f"Bearer {key}"}
+        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/x-ndjson"}
         self._each = messages_each
         #: the first contact writes less, each sender's another number, so that not all change at once.
         self._left = random.randint(1, messages_each)
-        self._due: deque[tuple[str, str]] = deque()
+        #: source id -> contact of what has no receipt, oldest first.
+        self._due: dict[str, str] = {}
         self._wake = asyncio.Event()
 
     @property
@@ -580,42 +599,53 @@ class RestSender:
         contact = f"{self._name}-{self._number}"
         source_id = f"{contact}:{self._left}"
         self._ledger.sent(contact, source_id, due_s)
-        self._due.append((contact, source_id))
+        self._due[source_id] = contact
         self._wake.set()
 
     async def run(self) -> None:
-        """Hand in until cancelled; what got no answer is sent again under the same source id."""
+        """Hand in until cancelled."""
         while True:
             await self._wake.wait()
             self._wake.clear()
             while self._due:
-                contact, source_id = self._due[0]
-                wait_s = await self._hand_in(contact, source_id)
-                if wait_s is None:
-                    self._due.popleft()
-                else:
+                if (wait_s := await self._hand_in(list(self._due.items())[:_LINES])) is not None:
                     await asyncio.sleep(wait_s)
 
-    async def _hand_in(self, contact: str, source_id: str) -> float | None:
-        """Send one message once; returns after how long it must be sent again, None if it was taken."""
-        body = {
-            "inbox": self._inbox,
-            "external_id": contact,
-            "source_id": source_id,
-            "text": f"{source_id}: is it open on Sunday?",
-        }
+    async def _hand_in(self, messages: list[tuple[str, str]]) -> float | None:
+        """Send a body once; returns after how long the rest must be sent again, None if all was taken."""
+        body = b"\n".join(
+            _encode(
+                {
+                    "inbox": self._inbox,
+                    "external_id": contact,
+                    "source_id": source_id,
+                    "text": f"{source_id}: is it open on Sunday?",
+                }
+            )
+            for source_id, contact in messages
+        )
         try:
-            answer = await self._http.post("/v1/messages", json=body, headers=self._bearer, timeout=_HTTP_S)
+            answer = await self._http.post("/v1/messages", content=body, headers=self._headers, timeout=_HTTP_S)
         except httpx.HTTPError as error:
             self._ledger.refused[f"http: {type(error).__name__}"] += 1
             return random.uniform(0.05, 0.2)
         if answer.status_code == httpx.codes.OK:
-            receipt = _receipt(answer.content)
-            self._ledger.confirmed(source_id, receipt.conversation, receipt.seq, duplicate=receipt.duplicate)
-            return None
+            return self._take(messages, _bulk(answer.content).results)
         self._ledger.refused[f"http: {answer.status_code}"] += 1
         if answer.status_code < 500 and answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
             self._ledger.mishap(f"POST /v1/messages was refused: {answer.status_code} {answer.text}")
-            return None
         # half a second at most: the test asks how soon it goes on, and nobody else is in the queue
         return min(0.5, float(answer.headers.get("Retry-After", "0.2"))) * random.uniform(0.5, 1.0)
+
+    def _take(self, messages: list[tuple[str, str]], results: list[_Line]) -> float | None:
+        wait_s = None
+        for (source_id, _), line in zip(messages, results, strict=True):
+            if line.error is None:
+                del self._due[source_id]
+                self._ledger.confirmed(source_id, line.conversation, line.seq, duplicate=line.duplicate)
+            else:
+                self._ledger.refused[f"line: {line.error.code}"] += 1
+                if line.error.code not in _RETRYABLE:
+                    self._ledger.mishap(f"a line of POST /v1/messages was refused: {line.error.code}")
+                wait_s = 0.2
+        return wait_s

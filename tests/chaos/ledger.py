@@ -58,8 +58,8 @@ class Ledger:
         self.first_shown: dict[str, float] = {}
         #: client id of an agent's answer -> (conversation, seq) of its receipt.
         self.answered: dict[str, tuple[str, int]] = {}
-        #: (visitor, client id, conversation, seq) of the answers that visitors were shown.
-        self.answers_shown: list[tuple[str, str, str, int]] = []
+        #: client id of an answer -> each time that its visitor was shown it: its number, and by what.
+        self.answers_shown: dict[str, list[tuple[int, str]]] = defaultdict(list)
         #: what was refused and is sent again, by reason.
         self.refused: Counter[str] = Counter()
         #: what must not happen to a client at all.

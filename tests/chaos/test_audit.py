@@ -146,7 +146,8 @@ def test_answers_are_shown_once(times, fault):
     ledger, stored, held = sound_run()
     stored[CASE].append((5, "agent", "bob:1"))
     ledger.answered["bob:1"] = (CASE, 5)
-    ledger.answers_shown += [("web0", "bob:1", CASE, 5)] * times
+    for _ in range(times):
+        ledger.answers_shown["bob:1"].append((5, "event"))
     assert set(audited((ledger, stored, held)).faults) == ({fault} if fault else set())
 
 

@@ -55,7 +55,7 @@ class Traffic:
         rate: float,
         visitors: int = 100,
         desks: int = 10,
-        senders: int = 20,
+        senders: int = 10,
         messages_each: int = 6,
     ) -> None:
         self.ledger = Ledger()
