@@ -31,7 +31,7 @@ bench: $(VENV)/test.stamp ## Measure speed and latency, and print the table
 	$(BIN)/python -m tests.bench.routing_decision
 
 chaos: $(VENV)/test.stamp ## Kill every kind of process under load, for minutes
-	$(BIN)/python -m pytest -m chaos -s --timeout=1800 tests/chaos $(ARGS)
+	$(BIN)/python -m pytest -m chaos -s --timeout=1800 -o faulthandler_timeout=0 tests/chaos $(ARGS)
 
 lock: $(VENV)/test.stamp ## Choose the newest allowed versions anew, into constraints.txt
 	$(PIP) install "uv>=0.13,<0.14"

@@ -23,6 +23,8 @@ _BACK_WITHIN_S = 40.0
 _WIDE = (12, 8, 16, 8, 8)
 
 
+@pytest.mark.system
+@pytest.mark.timeout(300)
 def test_no_message_is_lost_when_every_kind_of_process_dies():
     """The short one: all five deaths within about a minute."""
     _judge(*_run(rate=500, visitors=40, routers=2, warm_up_s=3.0, between_s=8.0))

@@ -8,6 +8,7 @@ import asyncio
 import random
 import time
 from collections.abc import Coroutine
+from itertools import count
 from typing import Any
 
 import httpx
@@ -34,6 +35,7 @@ _PASSWORD = "correct horse battery staple"
 #: Every so many-th message comes by HTTP, the others from sockets.
 _REST_EVERY = 20
 _TICK_S = 0.005
+_BEAT_S = 1 / 30
 _ALL_OPEN_S = 30.0
 _DRAINED_S = 30.0
 
@@ -169,16 +171,16 @@ class Traffic:
         self.ended_s = time.monotonic()
 
     async def _converse(self) -> None:
-        """Let agents answer ten times a second in all, and hand one conversation over each second."""
-        for beat in range(1_000_000):
-            await asyncio.sleep(0.1)
+        """Let agents answer thirty times a second in all, and hand one conversation over each second."""
+        for beat in count():
+            await asyncio.sleep(_BEAT_S)
             if self._stop.is_set():
                 return
             desk = random.choice(self._desks)
             if not desk.holds:
                 continue
             conversation = random.choice(sorted(desk.holds))
-            if beat % 10:
+            if beat % 30:
                 desk.answer(conversation)
             else:
                 colleague = random.choice([each for each in self._desks if each is not desk])
