@@ -124,7 +124,8 @@ class Reading:
         if cursor:
             seen, seq = split_message_id(cursor)
             if seen == current:
-                unseen = await self._unseen(account, current, seq)
+                # up to the same instant: what came after it is pushed live, and would be shown twice
+                unseen = await self._unseen(account, current, seq, length)
             else:
                 await self._check_own(account, contact, seen)
                 if person and seen == person.last and length <= VISIT_MESSAGES:
@@ -133,13 +134,22 @@ class Reading:
         shown = newest if unseen is None else unseen
         return VisitState(contact, record, _public(shown[::-1]), (current, length), snapshot=unseen is None)
 
-    async def _unseen(self, account: str, conversation: str, seq: int) -> list[bytes] | None:
+    async def _unseen(
+        self, account: str, conversation: str, seq: int, newest_seq: int | None = None
+    ) -> list[bytes] | None:
         """Return the messages after ``seq``, newest first; None when they are too many to replay.
+
+        Args:
+            account, conversation, seq: after which message.
+            newest_seq: the last one wanted; None: all.
 
         Raises:
             CursorAhead: the conversation has not reached ``seq``.
         """
-        _, length, newest = await self.page(account, conversation, None, VISIT_REPLAY)
+        before = None if newest_seq is None else newest_seq + 1
+        _, length, newest = await self.page(account, conversation, before, VISIT_REPLAY)
+        if newest_seq is not None:
+            length = newest_seq
         if seq > length:
             raise CursorAhead(f"cursor {conversation}-{seq} is ahead of its conversation, which is at {length}")
         return newest[: length - seq] if length - seq <= VISIT_REPLAY else None
