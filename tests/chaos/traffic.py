@@ -17,8 +17,11 @@ from cluster.store import keys
 from cluster.store.directory import Directory
 from cluster.store.valkey import connect
 from models.domain.agent import User
-from tests.chaos.clients import Desk, RestSender, SteadfastClient, Visitor
+from tests.chaos.backend import RestSender
+from tests.chaos.desk import Desk
 from tests.chaos.ledger import Ledger
+from tests.chaos.steadfast import SteadfastClient
+from tests.chaos.visitor import Visitor
 from tests.running import RunningSystem
 
 ACCOUNT = "default"
