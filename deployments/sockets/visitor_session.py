@@ -77,8 +77,7 @@ class VisitorSession(Session):
 
     async def _open(self, claims: VisitorClaims, cursor: str | None, call_id: Any) -> None:
         try:
-            # an opening that failed may have been another visitor's
-            self.contact = ""
+            # an opening that failed may have been another visitor's: begin with the one of this token
             self.begin_read()
             state = await self._join_and_read(claims, claims.contact, cursor)
         finally:

@@ -504,13 +504,14 @@ async def test_history_pages_have_no_gap_and_no_overlap(world: World) -> None:
     for number in range(1, 12):
         conversation = await world.write(str(number))
     for limit in (1, 3, 11, 50):
-        before, shown = None, []
-        while True:
+        before, shown, more = None, [], True
+        for _ in range(11):
             messages, more = await world.reading.history("acme", conversation, before, limit)
             shown = texts(messages) + shown
             if not more:
                 break
             before = msgspec.json.decode(messages[0], type=Message).seq
+        assert not more
         assert shown == [str(number) for number in range(1, 12)]
     assert await world.reading.history("acme", conversation, 1, 5) == ([], False)
     messages, more = await world.reading.history("acme", conversation, 10**6, 2)
