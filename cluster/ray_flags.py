@@ -30,11 +30,13 @@ FLAGS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+#: Despite its name it holds on Linux too: 0 makes every process of Ray listen on 127.0.0.1 only.
+LOOPBACK_FLAG = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+
 #: For a Ray that lives on one machine, beside `FLAGS`.
 LOCAL_FLAGS: Mapping[str, str] = MappingProxyType(
     {
-        # Despite its name it holds on Linux too: 0 makes every process of Ray listen on 127.0.0.1 only.
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        LOOPBACK_FLAG: "0",
         # No load balancer of others has to notice first that a replica goes; 30 s otherwise at each stop.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "0",
     }

@@ -18,12 +18,13 @@ from typing import Any
 import psutil
 
 import models
-from cluster.ray_flags import FLAGS, LOCAL_FLAGS, export
+from cluster.ray_flags import FLAGS, LOCAL_FLAGS, LOOPBACK_FLAG, export
 from cluster.secrets_file import write_private
 from cluster.settings import Settings
 from deployments.commands.failure import CommandError
 
 LOOPBACK = "127.0.0.1"
+_LOOPBACKS = (LOOPBACK, "localhost", "::1", "[::1]")
 _TOKEN_FILE = "ray.token"
 _TOKEN_BYTES = 32
 #: Batches of messages go inline in Ray's calls; nearly nothing passes through the object store.
@@ -84,6 +85,9 @@ def prepare_environment(settings: Settings) -> None:
     """Export everything that Ray and Serve read from the environment; before the first import of Ray."""
     export(FLAGS)
     if settings.ray.address:
+        if _host_of(settings.ray.address) in _LOOPBACKS:
+            # Ray would look for it at this machine's other address, where a Ray on the loopback does not listen
+            export({LOOPBACK_FLAG: LOCAL_FLAGS[LOOPBACK_FLAG]})
         return
     export(LOCAL_FLAGS)
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
@@ -297,6 +301,10 @@ def _haproxy_binary() -> str | None:
         return get_haproxy_binary()
     except (ImportError, OSError):
         return shutil.which("haproxy")
+
+
+def _host_of(address: str) -> str:
+    return address.rpartition(":")[0]
 
 
 def _first_line(error: BaseException) -> str:
