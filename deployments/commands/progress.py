@@ -7,12 +7,14 @@ those go to a log file and only `Progress` reaches the terminal.
 import os
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
 
 
 class Progress:
@@ -27,14 +29,20 @@ class Progress:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
-    def phase(self, name: str, doing: str) -> Generator[None]:
-        """Show ``doing`` until the block ends, then that the phase is done and how long it took."""
+    def phase(self, name: str, doing: str) -> Generator[Callable[[str], None]]:
+        """Show ``doing`` until the block ends, then that the phase is done and how long it took.
+
+        Yields:
+            A function that tells what the phase waits for.
+        """
         begun = time.monotonic()
         if self.console.is_terminal:
-            with self.console.status(f"{doing} ..."):
-                yield
+            spinner = Spinner("dots", f"{doing} ...")
+            # Not redirected: what libraries write belongs into the log file.
+            with Live(spinner, console=self.console, transient=True, redirect_stdout=False, redirect_stderr=False):
+                yield lambda what: spinner.update(text=f"{doing}: waiting for {what} ...")
         else:
-            yield
+            yield lambda what: print(f"waiting for {what}", flush=True)
         self.done(name, time.monotonic() - begun)
 
     def done(self, name: str, took_s: float) -> None:

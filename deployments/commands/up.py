@@ -119,14 +119,14 @@ class _System:
             demo = self._demo.result()
         with self._progress.phase("HTTP", "Starting Serve and HAProxy"):
             boot.start_serve(self._settings)
-        with self._progress.phase("Routers, dispatcher, gateways", "Starting routers, dispatcher, gateways"):
+        with self._progress.phase("Routers, dispatcher, gateways", "Starting routers, dispatcher, gateways") as tell:
             boot.deploy(self._settings)
             readiness.wait_until_ready(
                 self._settings,
                 since_s=since_s,
                 bound_s=_READY_WITHIN_S,
                 trouble=boot.deploy_trouble,
-                tell=lambda missing: print(f"waiting for {missing}", flush=True),  # to the log
+                tell=tell,
             )
         self._greet(time.monotonic() - begun, demo)
 
