@@ -4,9 +4,9 @@ Flow: batches of all senders gather while an append is under way; then all that 
 read what is not in memory, decide, append, answer. One turn at a time, so the order in the store is
 the order of decision. An answer leaves only after the append was durable.
 
-When an append fails, or nobody knows whether it happened, the router forgets what the turn touched,
-takes a new epoch (a late append of the old one is then refused) and answers "not now"; senders repeat,
-and what had been stored after all is recognised by its source id.
+When an append fails, or nobody knows whether it happened, the router answers "not now", forgets what it
+knows and takes a new epoch (a late append of the old one is then refused); senders repeat, and what had
+been stored after all is recognised by its source id.
 """
 
 import asyncio
@@ -106,7 +106,7 @@ class RouterActor:
             try:
                 if not self._epoch:
                     await self._take_epoch()
-                if not self._arrived:
+                if not self._arrived and not self._closing:
                     self._wake.clear()
                     await self._wake.wait()
                 if self._arrived:
@@ -122,7 +122,12 @@ class RouterActor:
                 await asyncio.sleep(_RETRY_S)
 
     async def _take_epoch(self) -> None:
-        """Own the shard anew; whatever an older epoch still sends is refused by the store."""
+        """Own the shard anew; whatever an older epoch still sends is refused by the store.
+
+        What we remember is dropped: while our epoch was not the newest, another router may have written (behind
+        a cut network), or the store may have gone back behind what it had told us (a failover).
+        """
+        self._core.forget()
         epoch = await self._store.next_epoch()
         for account in list(self._claimed):
             await self._claim(account, epoch)
@@ -145,7 +150,7 @@ class RouterActor:
         try:
             replies = await self._decide(commands, started)
         except BaseException as error:
-            self._core.forget(commands)
+            # with the next epoch all that is remembered is dropped
             self._epoch = 0
             # what came behind a failed batch must not overtake it when that is repeated
             self._order.break_all()

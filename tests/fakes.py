@@ -65,7 +65,7 @@ class LocalRouter:
                 return await self._decided(commands)
             except BaseException:
                 self._failures += 1
-                self._core.forget(commands)
+                self._core.forget()
                 self._order.break_all()
                 self._epoch = 0
                 self._claimed.clear()

@@ -1,7 +1,7 @@
 """What a router remembers of its conversations: a cache of the store, dropped at any doubt.
 
-A router applies a batch to this memory and then appends it. If the append fails, what the batch
-touched is forgotten and read again, so memory never claims what the store does not hold.
+A router applies a batch to this memory and then appends it. If the append fails, all is forgotten
+and read again under a new epoch, so memory never claims what the store does not hold.
 """
 
 from collections import deque

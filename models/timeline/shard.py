@@ -2,7 +2,7 @@
 
 ``apply`` takes a batch of commands in order and returns the answers, what must be written, and the
 placements a dispatcher must hear of. Nothing counts before the store took it: after a failed append
-the caller calls ``forget`` and the touched conversations are read again.
+the caller calls ``forget`` before it owns the shard anew, and conversations are read again.
 
 The flow of a batch::
 
@@ -214,14 +214,10 @@ class Shard:
         for contact in by_age[: max(1, self._cached_contacts // 10)]:
             self._drop(contact.id)
 
-    def forget(self, commands: Iterable[AnyCommand]) -> None:
-        """Drop what a batch touched: its append failed, or nobody knows whether it happened."""
-        for command in commands:
-            contact_id = getattr(command, "contact", "")
-            if not contact_id:
-                home = self._homes.get(getattr(command, "conversation", ""))
-                contact_id = home.id if home else ""
-            self._drop(contact_id)
+    def forget(self) -> None:
+        """Drop all that is remembered: the store may hold what was never seen here, or not hold what was."""
+        self._contacts.clear()
+        self._homes.clear()
 
     def _drop(self, contact_id: str) -> Contact | None:
         contact = self._contacts.pop(contact_id, None)

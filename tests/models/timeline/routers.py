@@ -43,10 +43,11 @@ class RouterModel:
                 ``late`` (nobody is told, and it happens later or never).
 
         Raises:
-            TurnFailed: the append was not answered; everything touched is forgotten.
+            TurnFailed: the append was not answered; everything is forgotten.
             StaleEpoch: another incarnation owns the slots.
         """
         if not self.epoch:
+            self.core.forget()
             epoch = self.store.next_epoch()
             for account in sorted(self._claimed):
                 self._claim(account, epoch)
@@ -61,7 +62,6 @@ class RouterModel:
             elif fate == "late":
                 self.under_way.append((account, self.epoch, changes))
         if fate != "stored":
-            self.core.forget(commands)
             self.epoch = 0
             raise TurnFailed(fate)
         return [self._completed(*each) for each in zip(commands, outcome.replies, strict=True)]

@@ -497,6 +497,19 @@ def test_what_a_failed_append_touched_is_read_again(desk):
     assert desk.texts(conversation) == ["hello", "once"]
 
 
+def test_a_router_that_was_cut_off_and_owns_the_shard_again_reads_what_was_written_meanwhile(desk):
+    conversation = desk.opened()
+    cut_off = desk.router
+    desk.restart()
+    desk.write("while it was cut off")
+    with pytest.raises(TurnFailed):
+        cut_off.turn([Export(account="acme", contact=desk.contact("v2"))], 2_000, "refused")
+    desk.router = cut_off
+    assert desk.write("later").seq == 3
+    assert desk.texts(conversation) == ["hello", "while it was cut off", "later"]
+    assert [msgspec.json.decode(data)["seq"] for data in desk.keys.sessions[conversation]] == [1, 2, 3]
+
+
 def test_memory_keeps_to_its_bound(desk):
     desk.router = RouterModel(desk.store, cached_contacts=10)
     for number in range(100):
