@@ -93,9 +93,13 @@ class Beacon:
             log.debug("could not report: %s", error)
 
     async def run(self) -> None:
-        """Tell until cancelled."""
+        """Tell until cancelled; whoever falls silent is taken for gone, so nothing else ends it."""
         while True:
-            await self.tell()
+            try:
+                await self.tell()
+            except Exception:
+                # a full disk, for one: the store answers, but takes no writes until there is room again
+                log.exception("could not report")
             await asyncio.sleep(REPORT_EVERY_S)
 
     async def forget(self) -> None:
