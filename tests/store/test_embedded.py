@@ -36,7 +36,12 @@ def kill(pid: int) -> None:
 
 
 def ended(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    """Whether all of it is gone: its first thread may be dead while another still holds its sockets and locks."""
+    try:
+        process = psutil.Process(pid)
+        return process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
+    except psutil.NoSuchProcess:
+        return True
 
 
 def newest_log(server: EmbeddedStore) -> Path:
@@ -44,13 +49,13 @@ def newest_log(server: EmbeddedStore) -> Path:
 
 
 def leave_a_log_that_loads_slowly(server: EmbeddedStore) -> None:
-    """Log commands that each search a long list in vain, so that a small file takes a second or more."""
+    """Log commands that each search a long list in vain, so that a small file takes seconds."""
     server.start()
     server.stop()
     pushed = b"$1\r\nx\r\n" * 20_000
     slow = b"*4\r\n$4\r\nLREM\r\n$4\r\nlist\r\n$1\r\n0\r\n$6\r\nabsent\r\n"
     with newest_log(server).open("ab") as log:
-        log.write(b"*20002\r\n$5\r\nRPUSH\r\n$4\r\nlist\r\n" + pushed + slow * 4_000)
+        log.write(b"*20002\r\n$5\r\nRPUSH\r\n$4\r\nlist\r\n" + pushed + slow * 12_000)
 
 
 def wait_for(condition: Callable[[], bool], within_s: float = 10) -> None:
@@ -187,7 +192,7 @@ def test_stop_ends_the_process_and_is_safe_twice(server: EmbeddedStore):
     server.start()
     pid = pid_of(server)
     server.stop()
-    assert ended(pid)
+    wait_for(lambda: ended(pid))
     server.stop()
     assert server.start() is True
 
