@@ -55,6 +55,10 @@ class DeskSession(Session):
             presence = await self.gateway.presence_of(claims, params.presence)
         finally:
             self._opening = False
+        if self.transport is None:
+            # the socket went, and the client of the store may have lost the cancellation that told us:
+            # a desk that is counted now would count for ever
+            return
         self.claims = claims
         self.opened = True
         self.expires_s = claims.expires_s
@@ -131,6 +135,12 @@ class DeskSession(Session):
             call_id,
         )
 
+    def on_history(self, params: methods.HistoryPage, call_id: Any) -> None:
+        """``history.page``: older messages of any conversation of the account."""
+        claims = self._claims()
+        read = self.gateway.desk_methods.table["history.page"]
+        self.spawn(self.page(lambda: read(claims, params), call_id), call_id)
+
     def _claims(self) -> AgentClaims:
         if self.claims is None or not self.opened:
             raise self.not_opened("desk.open")
@@ -177,5 +187,6 @@ DeskSession.table = method_table(
         "desk.ack": DeskSession.on_ack,
         "session.renew": DeskSession.on_renew,
         "typing": DeskSession.on_typing,
+        "history.page": DeskSession.on_history,
     },
 )

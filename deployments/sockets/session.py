@@ -17,7 +17,7 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 from cluster.store.valkey import STORE_DOWN
 from deployments.sockets.host import Host
 from models.domain.errors import RateLimited, RaydeskError, TooLarge, Unauthorized, Unavailable
-from models.protocol import jsonrpc
+from models.protocol import jsonrpc, methods
 from models.protocol.jsonrpc import CallId
 from models.protocol.methods import Method, Where
 from models.security.rate import TokenBucket
@@ -35,16 +35,18 @@ _UNSET = msgspec.UNSET
 #: Live payloads kept back while a session reads; past that it reads once more instead.
 _MOST_KEPT_BACK = 256
 _RETRY_S = 0.1
+#: Pages of history in the answer to one batch: past this many bytes the others are refused.
+_MOST_BATCHED_BYTES = 1_000_000
 
 Handler = Callable[[Any, Any, Any], None]
 Entry = tuple[Callable[[Any], Any], Handler]
 
 
-def method_table(methods: dict[str, Method], handlers: dict[str, Handler]) -> dict[str, Entry]:
+def method_table(known: dict[str, Method], handlers: dict[str, Handler]) -> dict[str, Entry]:
     """Join each method with its handler; a method without one, or the reverse, is a mistake of ours."""
-    if methods.keys() != handlers.keys():
-        raise TypeError(f"methods and handlers differ: {methods.keys() ^ handlers.keys()}")
-    return {name: (msgspec.json.Decoder(method.params).decode, handlers[name]) for name, method in methods.items()}
+    if known.keys() != handlers.keys():
+        raise TypeError(f"methods and handlers differ: {known.keys() ^ handlers.keys()}")
+    return {name: (msgspec.json.Decoder(method.params).decode, handlers[name]) for name, method in known.items()}
 
 
 def _header(length: int) -> bytes:
@@ -74,6 +76,7 @@ class Batch:
         self._expected = 0
         self._answers: list[bytes] = []
         self._complete = False
+        self.size = 0
 
     def slot(self, call_id: CallId) -> BatchSlot:
         """Expect one more answer."""
@@ -83,6 +86,7 @@ class Batch:
     def fill(self, answer: bytes) -> None:
         """Take an answer."""
         self._answers.append(answer)
+        self.size += len(answer)
         self._flush()
 
     def close(self) -> None:
@@ -127,6 +131,9 @@ class Session(WSListener):
         self._bucket: TokenBucket | None = None
         self._refusals = 0
         self._partial: bytearray | None = None
+        self._paging = asyncio.Lock()
+        self._caught_up = asyncio.Event()
+        self._caught_up.set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- what the socket tells -------------------------------------------------------------------
@@ -176,12 +183,21 @@ class Session(WSListener):
             self.on_text(text)
 
     def pause_writing(self) -> None:
-        """Stop pushing to a reader that does not keep up; it reads the rest from the log later."""
+        """Stop pushing to a reader that does not keep up; it reads the rest from the log later.
+
+        Nor is it listened to meanwhile: answers to what it goes on asking would gather without bound.
+        """
         self.paused = True
+        self._caught_up.clear()
+        if self.transport is not None:
+            self.transport.underlying_transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Go on where the log was left."""
         self.paused = False
+        self._caught_up.set()
+        if self.transport is not None:
+            self.transport.underlying_transport.resume_reading()
         if self.opened:
             self.spawn(self.resume())
 
@@ -330,6 +346,18 @@ class Session(WSListener):
                 self.succeed(call_id, result)
 
     # -- for both kinds -----------------------------------------------------------------------------
+
+    async def page(self, read: Callable[[], Awaitable[methods.Page]], call_id: Any) -> methods.Page:
+        """Read a page, which may be large: one at a time, and none for a socket that has not taken the last ones.
+
+        Raises:
+            TooLarge: the answer to its batch is large already.
+        """
+        async with self._paging:
+            await self._caught_up.wait()
+            if type(call_id) is BatchSlot and call_id.batch.size > _MOST_BATCHED_BYTES:
+                raise TooLarge("the answer to this batch is large already; ask for fewer pages at once")
+            return await read()
 
     def check_text(self, text: str) -> None:
         """Refuse a text over ``limits.text_bytes``; most texts are known to fit without encoding them."""

@@ -197,7 +197,8 @@ class VisitorSession(Session):
 
     def on_history(self, params: methods.HistoryPage, call_id: Any) -> None:
         """``history.page``: older messages of one of the visitor's own conversations."""
-        self.spawn(self._history(self._claims(), params), call_id)
+        claims = self._claims()
+        self.spawn(self.page(lambda: self._history(claims, params), call_id), call_id)
 
     async def _history(self, claims: VisitorClaims, params: methods.HistoryPage) -> methods.Page:
         messages, more = await self.gateway.reading.history(

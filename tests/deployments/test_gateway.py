@@ -1069,6 +1069,61 @@ async def test_the_dispatcher_is_told_of_desks_that_come_and_go(place):
     await until(lambda: reported() == [])
 
 
+async def test_a_desk_whose_socket_goes_while_it_opens_is_not_counted(place, monkeypatch):
+    socket = await place.socket("/desk")
+    reached = asyncio.Event()
+
+    async def presence_of(claims, wanted):
+        (session,) = place.gateway._sessions
+        socket.transport.abort()
+        with contextlib.suppress(asyncio.CancelledError):  # as wait_for does that has its result already
+            while session.transport is not None:
+                await asyncio.sleep(0)
+            await asyncio.sleep(1)
+        reached.set()
+        return "online"
+
+    monkeypatch.setattr(place.gateway, "presence_of", presence_of)
+    await Client(socket).send("desk.open", token=place.agent_token())
+    async with asyncio.timeout(5):
+        await reached.wait()
+    await asyncio.sleep(0)
+    assert not place.gateway._desks
+
+
+async def test_a_client_that_asks_and_does_not_read_is_not_buffered_for(places):
+    place = await places(limits={"socket_rate": 10_000, "socket_burst": 10_000})
+    conversation = await place.held()
+    await asyncio.gather(*(place.write("v1", f"{number} " + "x" * 18_000) for number in range(100)))
+    deaf = await connect(f"ws://127.0.0.1:{place.port}/visitor", ping_interval=None, max_size=None, max_queue=1)
+    call = {"jsonrpc": "2.0", "id": 0, "method": "visit.open", "params": {"token": place.visitor_token()}}
+    await deaf.send(json.dumps(call))
+    await deaf.recv()
+    (session,) = place.gateway._sessions
+    page = {"method": "history.page", "params": {"conversation": conversation, "limit": 100}}
+    for number in range(100):
+        await deaf.send(json.dumps(call | page | {"id": number}))
+    await until(lambda: session.paused)
+    await asyncio.sleep(0.2)
+    assert session.transport.underlying_transport.get_write_buffer_size() < 10_000_000
+    answers = [json.loads(await deaf.recv())["id"] for _ in range(100)]
+    assert answers == list(range(100))
+    await deaf.close()
+
+
+async def test_a_batch_has_so_many_bytes_of_history_and_no_more(place):
+    conversation = await place.held()
+    await asyncio.gather(*(place.write("v1", f"{number} " + "x" * 18_000) for number in range(25)))
+    desk = await place.desk()
+    call = {"jsonrpc": "2.0", "method": "history.page", "params": {"conversation": conversation, "limit": 25}}
+    await desk.raw(json.dumps([call | {"id": number} for number in range(20)]))
+    answers = await desk.stray()
+    refused = [answer["error"]["data"]["name"] for answer in answers if "error" in answer]
+    assert len(answers) == 20
+    assert set(refused) == {"too_large"}
+    assert len(refused) == 18
+
+
 async def test_a_gateway_that_drains_sends_its_sockets_elsewhere(store_url, redis):
     place = Place(store_url)
     await place.start()
