@@ -107,6 +107,7 @@ class RouterClient:
         self._sender = os.urandom(8).hex()
         self._moved: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
         self.batches = 0
         self.batched = 0
 
@@ -122,8 +123,11 @@ class RouterClient:
 
         Raises:
             Overloaded: too many commands wait for this shard; nothing was taken.
+            Unavailable: this client is being closed; nothing was taken.
             InvalidId: the command names no slot.
         """
+        if self._closing:
+            raise Unavailable("this process is ending; send it again to another one")
         if self._moved and type(command) is Receive:
             command = self._resolved(command)
         lane = self._lanes[shard_of_slot(slot_of(command), self._shards)]
@@ -171,7 +175,8 @@ class RouterClient:
         return [_receipt_or_error(outcome) for outcome in outcomes]
 
     async def aclose(self) -> None:
-        """Wait until all that was taken is answered."""
+        """Take nothing more, and wait until all that was taken is answered."""
+        self._closing = True
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -330,7 +335,11 @@ def _can_be_written(entry: _Entry) -> bool:
 def _size(command: AnyCommand) -> int:
     text = getattr(command, "text", None)
     if text is not None:
-        return _ENVELOPE_BYTES + len(text)
+        # Chinese takes three bytes a character, and little takes more
+        size = _ENVELOPE_BYTES + (len(text) if text.isascii() else 3 * len(text))
+        for attached in getattr(command, "attachments", ()):
+            size += _ENVELOPE_BYTES + len(attached.url) + len(attached.title) + len(attached.media_id)
+        return size
     return _ENVELOPE_BYTES + sum(len(message) for message in getattr(command, "messages", ()))
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 
+import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from cluster.codec import decode_commands, encode_replies
 from models.domain.commands import Exported, Moved, Receipt, Receive, Refusal, Snooze
 from models.domain.errors import Conflict, Overloaded, RaydeskError, Unavailable
 from models.domain.ids import contact_id, conversation_id
+from models.domain.message import Attachment
 from models.timeline.order import SenderOrder
 from tests.virtual_time import VirtualTimeLoop
 
@@ -400,3 +402,49 @@ def test_closing_waits_for_what_was_taken(loop):
         assert isinstance(await asked, Receipt)
 
     loop.run_until_complete(main())
+
+
+def test_closing_ends_although_somebody_goes_on_asking(loop):
+    router = NastyRouter()
+    router.fates += [("taken", 0.01)] * 1_000
+    outcomes: list[object] = []
+
+    async def main() -> None:
+        asker = client(router.carry)
+
+        async def ask_for_ever() -> None:
+            for number in range(500):
+                try:
+                    outcomes.append(await asker.ask(message(number)))
+                except Unavailable as error:
+                    outcomes.append(error)
+                    return
+
+        askers = [asyncio.ensure_future(ask_for_ever()) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(1):
+            await asker.aclose()
+        await asyncio.gather(*askers)
+
+    loop.run_until_complete(main())
+    assert sum(isinstance(outcome, Unavailable) for outcome in outcomes) == 3
+
+
+def test_a_batch_keeps_to_its_bytes_in_any_script_and_with_attachments(loop):
+    sizes: list[int] = []
+    router = NastyRouter()
+
+    async def carry(*batch) -> bytes:
+        sizes.append(len(batch[-1]))
+        return await router.carry(*batch)
+
+    link = Attachment(kind="link", url="https://example.com/" + "x" * 1_900)
+
+    async def main() -> None:
+        asker = client(carry, batch_bytes=10_000, queue_limit=1_000)
+        chinese = [message(number, text="\u4f60" * 300) for number in range(50)]
+        linked = [msgspec.structs.replace(message(100 + number), attachments=(link,)) for number in range(50)]
+        await asyncio.gather(*map(asker.ask, chinese + linked))
+
+    loop.run_until_complete(main())
+    assert max(sizes) < 13_000
