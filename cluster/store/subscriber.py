@@ -83,7 +83,13 @@ class Subscriber:
             await self._send("UNSUBSCRIBE", channel.encode())
 
     async def _send(self, *command: bytes | str) -> None:
-        """Send a command if connected; if not, connecting again says all that is wanted."""
+        """Send a command if connected; if not, connecting again says all that is wanted.
+
+        A caller that is cancelled does not cut the command in half: the client would drop everybody's connection.
+        """
+        await asyncio.shield(asyncio.ensure_future(self._say(*command)))
+
+    async def _say(self, *command: bytes | str) -> None:
         if self._connected.is_set():
             try:
                 await self._connection.send_command(*command)
@@ -99,6 +105,11 @@ class Subscriber:
                 await self._read()
             except (RedisError, OSError) as error:
                 log.warning("subscription to the store broke: %s", error)
+                await self._drop()
+                await asyncio.sleep(_RETRY_S)
+            except Exception:
+                # whatever it was, without this task no socket of the process hears anything any more
+                log.exception("subscription to the store failed")
                 await self._drop()
                 await asyncio.sleep(_RETRY_S)
 
@@ -154,11 +165,14 @@ class Subscriber:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_PING_S)
-            if self._connected.is_set():
-                if loop.time() - self._heard_at > _SILENCE_S:
-                    await self._drop()
-                else:
-                    await self._send("PING")
+            try:
+                if self._connected.is_set():
+                    if loop.time() - self._heard_at > _SILENCE_S:
+                        await self._drop()
+                    else:
+                        await self._send("PING")
+            except Exception:
+                log.exception("the subscription could not be looked after")
 
     async def _drop(self) -> None:
         self._connected.clear()

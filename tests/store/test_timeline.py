@@ -711,3 +711,23 @@ async def test_a_busy_channel_does_not_make_a_restored_subscription_incomplete(
         flooding = False
         await flooder
         await heard.subscriber.aclose()
+
+
+async def test_a_subscription_outlives_a_defect_of_whom_it_tells(empty_store_url: str, redis: Redis) -> None:
+    async with Redis.from_url(empty_store_url, protocol=2) as client:
+        heard = Heard(client)
+        restore, failures = heard.restore, ["once"]
+
+        def fail_once() -> None:
+            if failures:
+                raise ValueError(failures.pop())
+            restore()
+
+        heard.subscriber._on_restored = fail_once
+        await heard.subscriber.start()
+        await heard.subscriber.subscribe("c")
+        await redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        await until(lambda: heard.restored == 1, within_s=5)
+        await redis.publish("c", "after")
+        await until(lambda: heard.messages == [(b"c", b"after")])
+        await heard.subscriber.aclose()
