@@ -7,7 +7,7 @@ callers who know that repeating is safe do it.
 from typing import Any
 
 import ray
-from ray.exceptions import ActorDiedError, RayActorError
+from ray.exceptions import ActorDiedError, RayActorError, RayError, RayTaskError
 
 from cluster.clients import RouterClient, Transport
 from cluster.settings import Settings
@@ -57,6 +57,12 @@ class NamedActor:
             raise Unavailable(f"{self._name} is down") from None
         except RayActorError:
             raise Unavailable(f"{self._name} is restarting") from None
+        except RayTaskError:
+            # what the method itself raised
+            raise
+        except RayError as error:
+            # the call or its answer was lost on the way, so it may have run
+            raise Unavailable(f"{self._name} did not answer: {type(error).__name__}") from None
         except ValueError:
             raise Unavailable(f"{self._name} is not there") from None
 

@@ -30,8 +30,8 @@ from models.security.tokens import TokenSigner
 APP_NAME = "raydesk"
 #: Logical CPUs of a replica: some, as for the actors.
 _REPLICA_CPUS = 0.1
-#: The supervisor drains gateways, routers and outbox one after the other when it ends.
-_TAKE_DOWN_S = 60.0
+#: The supervisor takes down gateways, outbox, routers and dispatcher, 15 s for each kind at worst, and then the store.
+_TAKE_DOWN_S = 75.0
 
 
 def make_ingress_parts(settings: Settings, _supervisor: DeploymentHandle | None = None) -> IngressParts:

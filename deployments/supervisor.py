@@ -14,11 +14,12 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from redis.exceptions import RedisError
 
 from cluster.actors import DISPATCHER, OUTBOX, gateway_name, router_name
 from cluster.settings import Settings
 from cluster.store.directory import Directory
-from cluster.store.embedded import EmbeddedStore, StoreError
+from cluster.store.embedded import EmbeddedStore
 from cluster.store.valkey import STORE_DOWN, connect
 from deployments.dispatcher import DispatcherActor
 from deployments.gateway import GatewayActor
@@ -132,8 +133,12 @@ class Supervisor:
         self._closing = True
         for task in self._tasks:
             task.cancel()
-        for planned in self._plan:
-            await self._take_down(planned)
+        for kind in dict.fromkeys(planned.kind for planned in self._plan):
+            # all of a kind at once: one after the other, a store that is down would cost more than Serve waits
+            fellows = [self._take_down(planned) for planned in self._plan if planned.kind is kind]
+            for ended in await asyncio.gather(*fellows, return_exceptions=True):
+                if isinstance(ended, Exception):
+                    log.error("a %s could not be taken down: %r", kind.__name__, ended)
         if self._store is not None:
             await asyncio.to_thread(self._store.stop)
 
@@ -145,7 +150,8 @@ class Supervisor:
             try:
                 if await asyncio.to_thread(self._store.ensure_alive):
                     log.warning("the embedded store was started")
-            except StoreError:
+            except Exception:
+                # a watcher that ends fails the health check, and Serve would take the whole system down for it
                 log.exception("the embedded store cannot be started")
                 await asyncio.sleep(_ACTOR_WATCH_S)
             await asyncio.sleep(_STORE_WATCH_S)
@@ -160,7 +166,7 @@ class Supervisor:
                 for account in self._settings.accounts:
                     await directory.add_account(account)
                 return
-            except STORE_DOWN as error:
+            except (*STORE_DOWN, RedisError) as error:
                 log.info("waiting for the store: %s", error)
                 await asyncio.sleep(_RETRY_S)
             finally:
@@ -177,14 +183,17 @@ class Supervisor:
         self._ready.set()
         while True:
             await asyncio.sleep(_ACTOR_WATCH_S)
-            try:
-                self._create_missing()
-            except RayError:
-                log.exception("an actor could not be made")
+            self._create_missing()
 
     def _create_missing(self) -> None:
         for planned in self._plan:
-            self._create(planned)
+            if self._closing:
+                return
+            try:
+                self._create(planned)
+            except Exception:
+                # RayError, or ValueError for a name that is just being given up; nothing may end the watch
+                log.exception("%s could not be made", planned.name)
 
     def _create(self, planned: ActorPlan) -> Any:
         return create_actor(self._settings, planned)
@@ -194,7 +203,7 @@ class Supervisor:
             try:
                 if await self._create(planned).ready.remote():
                     return
-            except RayError as error:
+            except (RayError, ValueError) as error:
                 log.info("%s is not ready: %s", planned.name, error)
             await asyncio.sleep(_RETRY_S)
 
