@@ -154,11 +154,13 @@ class Turn:
 
     def open(self, contact: Contact, *, skill: str, preferred: str, threads: tuple[Thread, ...]) -> Conversation:
         """Open a conversation for a contact that has none, and put it in the waiting line."""
+        # a visitor's cursor compares a contact's SessionIDs, so they must sort even if the clock stepped back
+        opened_at_ms = max(self.now_ms, contact.last.record.opened_at_ms + 1) if contact.last else self.now_ms
         record = ConversationRecord(
-            id=conversation_id(self.now_ms, contact.slot, self.entropy(10)),
+            id=conversation_id(opened_at_ms, contact.slot, self.entropy(10)),
             contact=contact.id,
             state="waiting",
-            opened_at_ms=self.now_ms,
+            opened_at_ms=opened_at_ms,
             waiting_since_ms=self.now_ms,
             skill=skill,
             preferred=preferred,

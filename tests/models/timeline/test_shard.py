@@ -47,6 +47,12 @@ def test_a_first_message_opens_a_waiting_conversation(desk):
     assert desk.keys.waiting == {conversation: desk.now_ms}
 
 
+def test_conversations_of_a_contact_sort_by_age_although_the_clock_stepped_back(desk):
+    older = desk.resolved()
+    desk.now_ms -= 500
+    assert desk.opened() > older
+
+
 def test_a_repeated_message_gets_its_first_receipt_again(desk):
     first = desk.write(source_id="x")
     desk.write("another")
