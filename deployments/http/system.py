@@ -15,6 +15,7 @@ from deployments.http.bodies import JSON_TYPE, json_response, media_type
 from deployments.http.callers import Callers
 from deployments.http.parts import IngressParts
 from models.domain.errors import Unavailable
+from models.protocol import jsonrpc
 from models.protocol.methods import Door
 from models.protocol.openrpc import DOORS, openrpc_document
 
@@ -87,7 +88,10 @@ class SystemRoutes:
         claims = self._callers.agent(request)
         self._callers.charge(claims)
         media_type(request, JSON_TYPE)
-        answer = await self._parts.rpc(claims, await request.body())
+        body = await request.body()
+        if further := jsonrpc.count_calls(body) - 1:
+            self._callers.charge(claims, further)
+        answer = await self._parts.rpc(claims, body)
         return json_response(answer) if answer else Response(status_code=204)
 
 

@@ -111,6 +111,16 @@ def split_batch(frame: bytes | memoryview) -> list[bytes]:
     return [bytes(call) for call in calls]
 
 
+def count_calls(frame: bytes) -> int:
+    """Return how many calls a frame carries; one that cannot be read counts as one."""
+    if not is_batch(frame):
+        return 1
+    try:
+        return max(1, len(_batch(frame)))
+    except _NOT_JSON:
+        return 1
+
+
 def success(result: Any, call_id: CallId) -> bytes:
     """Write the answer to a call that did what it was asked."""
     return _encode(_Result(call_id, result))

@@ -482,6 +482,17 @@ async def test_a_key_is_limited_and_told_when_to_come_again(redis: Redis, clock:
     assert answer.status_code == 200
 
 
+async def test_each_call_of_a_batch_counts(redis: Redis, clock: Clock) -> None:
+    world = World(redis, clock, socket_rate=1, socket_burst=3)
+    headers = await world.ann() | {"content-type": "application/json"}
+    batch = b"[" + b",".join([b'{"jsonrpc":"2.0","id":1,"method":"presence.set"}'] * 3) + b"]"
+    assert (await world.http.post("/rpc", content=batch, headers=headers)).status_code == 200
+    assert_problem(await world.http.post("/rpc", content=batch, headers=headers), 429, "rate_limited")
+    clock.advance(1)
+    assert_problem(await world.http.post("/rpc", content=batch, headers=headers), 429, "rate_limited")
+    assert len(world.rpc_calls) == 1
+
+
 async def test_a_router_that_is_down_is_a_503(world: World) -> None:
     world.local.down = True
     headers = await world.key()
