@@ -41,8 +41,10 @@ _SERVE_PORTS: Mapping[str, int] = {
 }
 _HAPROXY = """#!/bin/sh
 # Written by raydesk at each start. HAProxy as Serve runs it (-db -f FILE ...), but with the two read-only pages that
-# Serve's template opens to the network, metrics and statistics, on this machine's loopback.
-sed -i -e 's/^\\( *bind \\)\\*\\{{0,1\\}}:\\({stats}\\|{metrics}\\)$/\\1{loopback}:\\2/' "$3"
+# Serve's template opens to the network, metrics and statistics, on this machine's loopback; and telling us who calls,
+# as it would hand on whatever address a caller claims. A proxy on this machine has told the address already.
+sed -i -e '/^defaults$/a\\    option forwardfor except 127.0.0.0/8' \\
+    -e 's/^\\( *bind \\)\\*\\{{0,1\\}}:\\({stats}\\|{metrics}\\)$/\\1{loopback}:\\2/' "$3"
 exec {haproxy} "$@"
 """
 
