@@ -269,7 +269,7 @@ class Exported(Reply, frozen=True, kw_only=True, array_like=True, tag=5, gc=Fals
 
     Args:
         record: the conversation, None when none is open.
-        messages: JSON of its newest messages (at most 1,024), oldest first; the router reads them from the store.
+        messages: JSON of its newest messages (at most 2,048), oldest first; the router reads them from the store.
         moved_to: where the contact went already.
         length: how many messages the conversation has: the ``length`` of the ``Move``.
     """

@@ -11,9 +11,9 @@ import msgspec
 from models.domain.conversation import ContactRecord, ConversationRecord, Thread
 from models.domain.message import Claim
 
-#: How many of a conversation's newest messages are known as duplicates at least. A sender that
-#: repeats more than that at once, for one contact, has to be refused before (``limits.bulk_lines``).
-SEEN_MESSAGES = 1024
+#: How many of a conversation's newest messages are known as duplicates at least. It holds all that one
+#: sender may repeat at once: the batches under way (`cluster.clients`), the lines of a body (``limits.bulk_lines``).
+SEEN_MESSAGES = 2048
 #: The preload: how many messages of context an offer carries.
 CONTEXT_MESSAGES = 5
 

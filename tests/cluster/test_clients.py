@@ -9,12 +9,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from cluster import clients
 from cluster.clients import RouterClient
 from cluster.codec import decode_commands, encode_replies
+from cluster.settings import Settings
 from models.domain.commands import Exported, Moved, Receipt, Receive, Refusal, Snooze
 from models.domain.errors import Conflict, Overloaded, RaydeskError, Unavailable
 from models.domain.ids import contact_id, conversation_id
 from models.domain.message import Attachment
+from models.timeline.cache import SEEN_MESSAGES
 from models.timeline.order import SenderOrder
 from tests.virtual_time import VirtualTimeLoop
 
@@ -448,3 +451,8 @@ def test_a_batch_keeps_to_its_bytes_in_any_script_and_with_attachments(loop):
 
     loop.run_until_complete(main())
     assert max(sizes) < 13_000
+
+
+def test_all_that_is_under_way_is_recognised_when_it_is_repeated():
+    batch = -(-Settings().router.batch_bytes // clients._ENVELOPE_BYTES)
+    assert clients._IN_FLIGHT_FULL * batch <= SEEN_MESSAGES
