@@ -4,7 +4,7 @@ Ray repeats nothing for us (``max_task_retries`` stays 0): a call that failed ma
 callers who know that repeating is safe do it.
 """
 
-from typing import Any
+from typing import Any, Protocol
 
 import ray
 from ray.exceptions import ActorDiedError, RayActorError, RayError, RayTaskError
@@ -26,6 +26,14 @@ def gateway_name(index: int) -> str:
 
 DISPATCHER = "dispatcher"
 OUTBOX = "outbox"
+
+
+class Calls(Protocol):
+    """A named actor as its callers reach it."""
+
+    async def call(self, method: str, *args: Any) -> Any:
+        """Call a method and wait for its result; ``Unavailable`` when the actor cannot be reached."""
+        ...
 
 
 class NamedActor:

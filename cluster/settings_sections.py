@@ -52,9 +52,11 @@ class HttpSettings(Section):
 class IngressSettings(Section):
     """How many ingress replicas run."""
 
-    min_replicas: Positive = Field(default=1, description="Replicas of the ingress that always run.")
+    min_replicas: Positive = Field(
+        default=2, description="Replicas of the ingress that always run; with one, HTTP waits seconds when it dies."
+    )
     max_replicas: Positive = Field(
-        default=1, description="Replicas that load may raise it to; `--auto-scale` raises this."
+        default=2, description="Replicas that load may raise it to; `--auto-scale` raises this."
     )
     max_ongoing_requests: Positive = Field(
         default=1_000, description="HTTP requests that one replica works on at once; more are refused with 503."
@@ -177,6 +179,9 @@ class LimitSettings(Section):
     key_burst: Positive = Field(default=5_000, description="Messages that one API key may send at once.")
     sockets_per_address: Positive = Field(default=2_000, description="Open sockets of one IP address at one gateway.")
     logins_per_minute: Positive = Field(default=20, description="Login attempts a minute, per IP address and per user.")
+    connects_per_minute: Positive = Field(
+        default=600, description="Visitors a minute that one IP address may have told where to connect."
+    )
 
 
 class SecuritySettings(Section):

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import resource
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -73,7 +74,13 @@ class Beacon:
         self._key = keys.alive(kind, name)
         self._names = keys.alive_names(kind)
         self._name = name
-        self._about: dict[str, Any] = {"kind": kind, "name": name, "pid": os.getpid(), "started_at": time.time()}
+        self._about: dict[str, Any] = {
+            "kind": kind,
+            "name": name,
+            "node": socket.gethostname(),
+            "pid": os.getpid(),
+            "started_at": time.time(),
+        }
         self._describe = describe
 
     async def tell(self) -> None:

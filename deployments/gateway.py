@@ -8,12 +8,12 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from picows import WSCloseCode, WSUpgradeRequest, ws_create_server
 
-from cluster.actors import DISPATCHER, NamedActor, router_client
+from cluster.actors import DISPATCHER, Calls, NamedActor, router_client
 from cluster.clients import RouterClient
 from cluster.settings import Settings
 from cluster.store import keys
@@ -42,14 +42,6 @@ _SWEEP_S = 1.0
 _READ_BUFFER_BYTES = 2048
 
 
-class Dispatcher(Protocol):
-    """The dispatcher as a gateway reaches it."""
-
-    async def call(self, method: str, *args: Any) -> Any:
-        """Call a method of the dispatcher; ``Unavailable`` when it cannot be reached."""
-        ...
-
-
 class GatewayActor:
     """One gateway, as a Ray actor.
 
@@ -65,7 +57,7 @@ class GatewayActor:
         index: int,
         *,
         router: RouterClient | None = None,
-        dispatcher: Dispatcher | None = None,
+        dispatcher: Calls | None = None,
     ) -> None:
         self.settings = settings
         self._name = str(index)

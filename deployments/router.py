@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 from redis.exceptions import RedisError
 
-from cluster.actors import DISPATCHER, NamedActor
+from cluster.actors import DISPATCHER, Calls, NamedActor
 from cluster.codec import decode_commands, encode_placements, encode_replies
 from cluster.settings import Settings
 from cluster.store.timeline import TimelineStore
@@ -27,10 +27,11 @@ from cluster.telemetry import Beacon, Meter
 from deployments.process import give_way_to_ray, settle_garbage_collector
 from models.domain.commands import AnyCommand, AnyReply, Exported
 from models.domain.conversation import Placement
-from models.domain.errors import StaleEpoch, Unavailable
+from models.domain.errors import RaydeskError, StaleEpoch, Unavailable
 from models.domain.ids import slots_of_shard
 from models.timeline.order import SenderOrder
 from models.timeline.shard import Missing, Outcome, Shard
+from models.timeline.turn import refuse
 
 log = logging.getLogger(__name__)
 #: Answer that means "not now, ask again".
@@ -40,21 +41,28 @@ _RETRY_S = 0.05
 _SUPERSEDED = 70
 
 
+class CoreFailed(Exception):
+    """A mistake of ours in deciding; nothing of the batch was stored."""
+
+
 class RouterActor:
     """One shard's router, as a Ray actor.
 
     Args:
         settings: of the whole system.
         shard: which one this is, from 0.
+        dispatcher, core: whom it tells and what it decides with, if not as in this system.
     """
 
-    def __init__(self, settings: Settings, shard: int) -> None:
+    def __init__(
+        self, settings: Settings, shard: int, *, dispatcher: Calls | None = None, core: Shard | None = None
+    ) -> None:
         self._settings = settings
         self._slots = slots_of_shard(shard, settings.router.count)
         self._name = str(shard)
         self._redis = connect(settings.store)
         self._store = TimelineStore(self._redis, log_entries=settings.store.log_entries)
-        self._core = Shard(entropy=os.urandom, cached_contacts=settings.router.cached_contacts)
+        self._core = core or Shard(entropy=os.urandom, cached_contacts=settings.router.cached_contacts)
         self._epoch = 0
         self._claimed: set[str] = set()
         self._arrived: list[tuple[list[AnyCommand], asyncio.Future[bytes]]] = []
@@ -63,7 +71,7 @@ class RouterActor:
         self._notices: dict[str, Placement] = {}
         self._resyncs: set[str] = set()
         self._notify = asyncio.Event()
-        self._dispatcher = NamedActor(DISPATCHER, settings.ray.namespace)
+        self._dispatcher = dispatcher or NamedActor(DISPATCHER, settings.ray.namespace)
         self.meter = Meter()
         self._beacon = Beacon(self._redis, "router", self._name, self._describe)
         self._closing = False
@@ -148,7 +156,7 @@ class RouterActor:
         commands = [command for batch, _ in arrived for command in batch]
         started = time.perf_counter()
         try:
-            replies = await self._decide(commands, started)
+            replies = await self._decide_all(commands, started)
         except BaseException as error:
             # with the next epoch all that is remembered is dropped
             self._epoch = 0
@@ -172,6 +180,31 @@ class RouterActor:
         self.meter.record("turn", time.perf_counter() - started)
         self.meter.record("batch_size_1e-6", len(commands) / 1e6)
 
+    async def _decide_all(self, commands: list[AnyCommand], started: float) -> list[AnyReply]:
+        """Decide and store all; a command that the core fails on is found by halving, and refused alone.
+
+        Without this one command that meets a mistake of ours would fail its whole shard, over and over.
+        """
+        try:
+            return await self._decide(commands, started)
+        except CoreFailed:
+            # what it began to decide is not stored
+            self._core.forget()
+            if len(commands) == 1:
+                return [refuse(RaydeskError, "internal error; nothing was stored")]
+            half = len(commands) // 2
+            return [
+                *await self._decide_all(commands[:half], started),
+                *await self._decide_all(commands[half:], started),
+            ]
+
+    def _apply(self, commands: list[AnyCommand]) -> Outcome:
+        try:
+            return self._core.apply(commands, time.time_ns() // 1_000_000)
+        except Exception as error:
+            log.exception("router %s: the core failed on %d commands", self._name, len(commands))
+            raise CoreFailed from error
+
     async def _decide(self, commands: list[AnyCommand], started: float) -> list[AnyReply]:
         for account in {command.account for command in commands} - self._claimed:
             await self._claim(account, self._epoch)
@@ -180,7 +213,7 @@ class RouterActor:
             self._core.learn(await self._load(missing))
             self.meter.record("load", time.perf_counter() - started)
         before = time.perf_counter()
-        outcome = self._core.apply(commands, time.time_ns() // 1_000_000)
+        outcome = self._apply(commands)
         decided = time.perf_counter()
         self.meter.record("decide", decided - before)
         await self._append(outcome)

@@ -21,7 +21,7 @@ _BETWEEN_LOOKS_S = 1.1
 _SILENT_MS = 2_500
 _NOT_RUNNING = 1
 _PIPE_COLUMNS = 160
-_LEFT = ("name", "address", "account", "state", "process")
+_LEFT = ("name", "address", "account", "state", "process", "node")
 
 Told = dict[str, list[dict[str, Any]]]
 
@@ -91,7 +91,7 @@ def _nothing(settings: Settings, look: Look | None) -> str:
 
 
 def _page(look: Look) -> RenderableType:
-    drawn = (_routers, _gateways, _dispatcher, _outbox, _stages, _processes, _store)
+    drawn = (_nodes, _routers, _gateways, _dispatcher, _outbox, _stages, _processes, _store)
     tables = [draw(look) for draw in drawn]
     parts: list[RenderableType] = []
     for table in tables:
@@ -107,14 +107,30 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
+def _nodes(look: Look) -> Table:
+    table = _table("Nodes", "node", "processes", "sockets", "cpu", "memory")
+    for node in sorted({about["node"] for about in look.all()}):
+        here = [about for about in look.all() if about["node"] == node]
+        cpu = [rate for about in here if (rate := look.rate(about, lambda told: told["cpu_s"])) is not None]
+        table.add_row(
+            node,
+            str(len(here)),
+            f"{sum(about.get('sockets', 0) for about in here):,}",
+            f"{sum(cpu) * 100:.0f} %" if cpu else "-",
+            f"{sum(about['memory_kb'] for about in here) / 1024:,.0f} MB",
+        )
+    return table
+
+
 def _processes(look: Look) -> Table:
-    table = _table("Processes", "process", "pid", "up", "cpu", "memory")
+    table = _table("Processes", "process", "node", "pid", "up", "cpu", "memory")
     for about in look.all():
         cpu = look.rate(about, lambda told: told["cpu_s"])
         silent_ms = look.at_ms - about["at_ms"]
         up = _duration(look.at_ms / 1000 - about["started_at"])
         table.add_row(
             _called(about),
+            about["node"],
             str(about["pid"]),
             up if silent_ms < _SILENT_MS else f"silent {_duration(silent_ms / 1000)}",
             "-" if cpu is None else f"{cpu * 100:.0f} %",
@@ -146,7 +162,7 @@ def _routers(look: Look) -> Table:
 
 
 def _gateways(look: Look) -> Table:
-    table = _table("Gateways", "name", "address", "sockets", "desks", "connects/s", "waiting")
+    table = _table("Gateways", "name", "address", "sockets", "desks", "connects/s", "commands/s", "waiting")
     for about in look.told["gateway"]:
         connects = look.rate(about, lambda told: told["counts"].get("connected", 0))
         table.add_row(
@@ -155,6 +171,7 @@ def _gateways(look: Look) -> Table:
             f"{about['sockets']:,}",
             f"{about['desks']:,}",
             _number(connects),
+            _number(look.rate(about, lambda told: told["batched"])),
             str(about["waiting"]),
         )
     return table

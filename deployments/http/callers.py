@@ -91,16 +91,36 @@ class Callers:
             raise RateLimited("too many calls; slow down", wait_s)
 
 
+class AddressRates:
+    """How often one address may do something; callers whose address is hidden share an allowance."""
+
+    def __init__(self, per_minute: int) -> None:
+        """Allow each address ``per_minute``, all at once if it likes."""
+        self._addresses = BucketTable(per_minute / 60, per_minute, _NAMES_COUNTED)
+        shared = per_minute * _SHARED_ADDRESS_FACTOR
+        self._unknown = BucketTable(shared / 60, shared, 1)
+
+    def charge(self, address: str, now: float, refusal: str) -> None:
+        """Count once.
+
+        Raises:
+            RateLimited: too many of this address; ``refusal`` says of what.
+        """
+        wait_s = (self._addresses if address else self._unknown).take(address, now)
+        if wait_s:
+            raise RateLimited(refusal, wait_s)
+
+
 class LoginRates:
     """How often somebody may try a password: per user, and per address."""
+
+    _REFUSAL = "too many log-ins; wait a moment"
 
     def __init__(self, settings: Settings) -> None:
         """Take the allowance of ``limits.logins_per_minute``."""
         per_minute = settings.limits.logins_per_minute
         self._users = BucketTable(per_minute / 60, per_minute, _NAMES_COUNTED)
-        self._addresses = BucketTable(per_minute / 60, per_minute, _NAMES_COUNTED)
-        shared = per_minute * _SHARED_ADDRESS_FACTOR
-        self._unknown = BucketTable(shared / 60, shared, 1)
+        self._addresses = AddressRates(per_minute)
 
     def charge(self, address: str, account: str, name: str, now: float) -> None:
         """Count one attempt, before the password is looked at.
@@ -108,10 +128,10 @@ class LoginRates:
         Raises:
             RateLimited: too many of this address, or for this user.
         """
-        table = self._addresses if address else self._unknown
-        wait_s = table.take(address, now) or self._users.take(f"{account}\0{name}", now)
+        self._addresses.charge(address, now, self._REFUSAL)
+        wait_s = self._users.take(f"{account}\0{name}", now)
         if wait_s:
-            raise RateLimited("too many log-ins; wait a moment", wait_s)
+            raise RateLimited(self._REFUSAL, wait_s)
 
 
 def bearer(request: Request) -> str:

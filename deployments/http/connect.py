@@ -27,7 +27,7 @@ from starlette.requests import Request
 
 from cluster.gateways import choose_gateway
 from deployments.http.bodies import Body, Id, Short, Token
-from deployments.http.callers import Callers
+from deployments.http.callers import AddressRates, Callers, client_address
 from deployments.http.parts import IngressParts
 from deployments.http.people import Inboxes, Links
 from models.domain.errors import BadRequest, Conflict, Unauthorized, Unavailable
@@ -76,6 +76,8 @@ class ConnectRoutes:
         self._callers = callers
         self._inboxes = inboxes
         self._links = links
+        # each stranger is a contact who may open a conversation, so nobody gets them without end
+        self._rates = AddressRates(parts.settings.limits.connects_per_minute)
         self.router = APIRouter(tags=["connect"])
         self.router.add_api_route(
             "/v1/connect",
@@ -95,6 +97,7 @@ class ConnectRoutes:
             return await self._agent(request)
         if body is None:
             raise BadRequest("a visitor names its inbox in the body; an agent sends a bearer token")
+        self._rates.charge(client_address(request), self._parts.monotonic(), "too many visits; wait a moment")
         return await self._visitor(body)
 
     async def _agent(self, request: Request) -> Connected:

@@ -37,6 +37,7 @@ _CONFIG: dict[str, Any] = {
         "socket_burst": 100_000,
         "sockets_per_address": 20_000,
         "logins_per_minute": 9_999,
+        "connects_per_minute": 99_999,
     },
 }
 

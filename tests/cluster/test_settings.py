@@ -205,7 +205,7 @@ def test_settings_are_frozen_and_go_by_pickle(monkeypatch: pytest.MonkeyPatch):
         ("[gateway]\nport = 7400", r"http\.port: found 7400; allowed: any but the gateways' 7400 to "),
         ("[gateway]\nport = 65535\ncount = 2", r"gateway\.port: found 65535 for 2 gateways"),
         ("[gateway]\ncount = 2\npublic_url = 'wss://x'", r"gateway\.public_url: found no \{port\}"),
-        ("[ingress]\nmin_replicas = 2", r"ingress\.max_replicas: found 1; allowed: from min_replicas, 2"),
+        ("[ingress]\nmin_replicas = 3", r"ingress\.max_replicas: found 2; allowed: from min_replicas, 3"),
         ("[limits]\ntext_bytes = 70000", r"limits\.text_bytes: found 70000; allowed: up to frame_bytes, 65536"),
         ("[security]\nsecret_key = 'short'", r"security\.secret_key: found a text that is too short"),
         ("[inboxes.a]\nchannel = 'web'", r"inboxes\.a\.account: found nothing; needed: a text"),

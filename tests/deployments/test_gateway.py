@@ -237,9 +237,7 @@ class Place:
         )
         self.redis = valkey.connect(self.settings.store)
         self.local = LocalRouter(self.redis)
-        self.router = RouterClient(
-            self.local.carry, shards=1, batch_bytes=80_000, queue_limit=1_000, deadline_s=10.0
-        )
+        self.router = RouterClient(self.local.carry, shards=1, batch_bytes=80_000, queue_limit=1_000, deadline_s=10.0)
         self.dispatcher = QuietDispatcher()
         self.signer = TokenSigner(SECRET)
         self.clients = []
@@ -302,9 +300,7 @@ class Place:
         return await self.router.ask(command)
 
     async def offer(self, conversation, agent="ann", account="acme", accepted=True):
-        await self.ask(
-            Offer(account=account, conversation=conversation, agent=agent, epoch=0, expires_at_ms=2**40)
-        )
+        await self.ask(Offer(account=account, conversation=conversation, agent=agent, epoch=0, expires_at_ms=2**40))
         if accepted:
             await self.ask(Accept(account=account, conversation=conversation, by=agent, role="agent"))
 

@@ -177,6 +177,18 @@ async def test_log_ins_are_limited_per_user_and_per_address(redis: Redis, clock:
     assert_problem(await world.login(), 401, "unauthorized")
 
 
+async def test_strangers_are_limited_per_address(redis: Redis, clock: Clock) -> None:
+    world = World(redis, clock, connects_per_minute=2)
+    client = world.client("203.0.113.7")
+    codes = [(await client.post("/v1/connect", json={"inbox": "web"})).status_code for _ in range(3)]
+    assert codes[-1] == 429
+    assert 429 not in codes[:2]
+    other = await world.client("203.0.113.8").post("/v1/connect", json={"inbox": "web"})
+    assert other.status_code != 429
+    clock.advance(30)
+    assert (await client.post("/v1/connect", json={"inbox": "web"})).status_code != 429
+
+
 async def test_only_a_proxy_on_this_machine_is_believed_about_addresses(redis: Redis, clock: Clock) -> None:
     world = World(redis, clock, logins_per_minute=1)
     body = {"account": "demo", "password": PASSWORD}

@@ -324,9 +324,7 @@ class RouterMachine(RuleBasedStateMachine):
             return
         if keys.contacts.get(source) is not None and keys.contacts[source].moved_to:
             return
-        where = next(
-            identity for identity in IDENTITIES if contact_id(account, *identity) == source
-        )
+        where = next(identity for identity in IDENTITIES if contact_id(account, *identity) == source)
         adopt = Adopt(
             account=account,
             contact=target,
@@ -516,10 +514,7 @@ class RouterMachine(RuleBasedStateMachine):
             keys = self.store.accounts[account]
             for contact, cases in keys.cases.items():
                 taken = Counter(
-                    self.key(message)
-                    for name in cases
-                    for message in self.messages(account, name)
-                    if message.source_id
+                    self.key(message) for name in cases for message in self.messages(account, name) if message.source_id
                 )
                 assert not taken or max(taken.values()) == 1, (contact, taken)
 
