@@ -10,6 +10,7 @@ been stored after all is recognised by its source id.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 #: Answer that means "not now, ask again".
 NOT_NOW = b""
 _RETRY_S = 0.05
+#: How long a batch waits for the one before it, which is on its way unless its call failed.
+_EARLY_S = 0.25
 #: The exit status of a router that was superseded; Ray starts it again if it is still the one with the name.
 _SUPERSEDED = 70
 
@@ -67,6 +70,7 @@ class RouterActor:
         self._claimed: set[str] = set()
         self._arrived: list[tuple[list[AnyCommand], asyncio.Future[bytes]]] = []
         self._order = SenderOrder()
+        self._order_moved = asyncio.Event()
         self._wake = asyncio.Event()
         self._notices: dict[str, Placement] = {}
         self._resyncs: set[str] = set()
@@ -91,12 +95,32 @@ class RouterActor:
             sender, generation, number: the place of the batch in its sender's order, see `cluster.clients`.
             payload: the commands.
         """
-        if self._closing or not self._order.admit(sender, generation, number):
+        if self._closing or not await self._admit(sender, generation, number):
             return NOT_NOW
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._arrived.append((decode_commands(payload), future))
         self._wake.set()
         return await future
+
+    async def _admit(self, sender: str, generation: int, number: int) -> bool:
+        """Take a batch when its turn has come; Ray sometimes starts two calls of one caller the other way round.
+
+        Refused at once, such a pair would cost its sender a pause and a new generation, several times a minute.
+        """
+        if not self._order.admit(sender, generation, number):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_EARLY_S):
+                    while self._order.early(sender, generation, number):
+                        await self._order_moved.wait()
+            if self._closing or not self._order.admit(sender, generation, number):
+                return False
+        self._let_early_look()
+        return True
+
+    def _let_early_look(self) -> None:
+        """Wake the batches that came before their turn."""
+        moved, self._order_moved = self._order_moved, asyncio.Event()
+        moved.set()
 
     async def ready(self) -> int:
         """Answer with the epoch once the router serves; 0 while it does not."""
@@ -162,6 +186,7 @@ class RouterActor:
             self._epoch = 0
             # what came behind a failed batch must not overtake it when that is repeated
             self._order.break_all()
+            self._let_early_look()
             arrived += self._arrived
             self._arrived = []
             for _, future in arrived:

@@ -94,6 +94,14 @@ async def test_a_batch_out_of_turn_is_not_taken(router):
     assert receipt.seq == 2
 
 
+async def test_batches_that_arrive_the_other_way_round_are_taken_in_order(router):
+    later = [asyncio.ensure_future(ask(router, number, message(str(number), str(number)))) for number in (2, 1)]
+    await asyncio.sleep(0)
+    (first,) = await ask(router, 0, message("0", "0"))
+    assert first.seq == 1
+    assert [(await answer)[0].seq for answer in later] == [3, 2]
+
+
 async def test_the_dispatcher_hears_of_a_new_conversation(router):
     (receipt,) = await ask(router, 0, message("hello", "1"))
     async with asyncio.timeout(5):

@@ -56,6 +56,20 @@ def test_memory_of_senders_is_bounded(monkeypatch):
     assert taken.admit("a", 1, 0)
 
 
+def test_a_batch_is_early_only_while_its_turn_can_still_come():
+    taken = SenderOrder()
+    assert taken.early("a", 0, 1)
+    assert not taken.early("a", 0, 0)
+    taken.admit("a", 0, 0)
+    assert not taken.early("a", 0, 1)
+    assert taken.early("a", 0, 2)
+    assert not taken.early("a", 0, 2 + order.MOST_EARLY)
+    assert taken.early("a", 1, 1)
+    taken.break_all()
+    assert not taken.early("a", 0, 2)
+    assert taken.early("a", 1, 1)
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.booleans())))
 def test_what_is_taken_is_each_generation_from_its_start_without_a_gap(arrivals):
     taken, accepted, broken = SenderOrder(), [], set()
