@@ -4,6 +4,10 @@
 and desks connect as clients do, and sends at given rates, open-loop. It prints for each rate the latency
 from the intended send time to the desk, the audit, the batch sizes, the processor time of each process per
 message, and what each stage cost. The generator shares the machine and is listed among the processes.
+
+The store rewrites its log whenever it has doubled, past 256 MB; at these rates that is every 20 s or so, and it
+takes a core for a second. So that a row does not depend on when that happens, the log is rewritten before each row,
+and the last row says what it costs when it happens in the middle.
 """
 
 import argparse
@@ -123,6 +127,13 @@ def _print_row(result: dict[str, Any], used: dict[str, float], total: int, stage
 _AUDIT = ("sent", "accepted", "delivered", "refused", "lost", "doubled", "reordered")
 
 
+def _rewrite_log(store: redis.Redis) -> None:
+    """Let the store rewrite its log, and wait for it."""
+    store.bgrewriteaof()
+    while store.info("persistence")["aof_rewrite_in_progress"] or store.info("persistence")["aof_rewrite_scheduled"]:
+        time.sleep(0.05)
+
+
 async def _add_agents(system: RunningSystem, agents: int, capacity: int) -> None:
     client = connect(system.settings.store)
     directory = Directory(client)
@@ -156,6 +167,7 @@ def main() -> None:
     parser.add_argument("--rates", default="100,1000,5000,10000,20000,30000", help="messages a second, open-loop")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long each rate lasts")
     parser.add_argument("--window", type=int, default=40, help="unconfirmed per visitor, closed loop")
+    parser.add_argument("--rewrite-at", type=float, default=20_000.0, help="rate of the row with a rewrite; 0 = none")
     given = parser.parse_args()
     system = RunningSystem(_CONFIG)
     started = time.monotonic()
@@ -186,9 +198,18 @@ def main() -> None:
             }
             for number, rate in enumerate(float(rate) for rate in given.rates.split(","))
         ]
+        if given.rewrite_at:
+            total = int(given.rewrite_at * given.seconds)
+            plan.append({"rate": given.rewrite_at, "total": total, "prefix": "rewrite", "warm_up": total // 5})
         for order in plan:
+            _rewrite_log(store)
+            time.sleep(0.5)
             before, reports = processes.seconds(), _reports(store)
             orders.put(order)
+            if order["prefix"] == "rewrite":
+                time.sleep(given.seconds / 2)
+                store.bgrewriteaof()
+                print("\nthe log is rewritten in the middle of:", end="")
             result = answers.get(timeout=300)
             used = {name: seconds - before[name] for name, seconds in processes.seconds().items()}
             time.sleep(1.5)  # what the processes tell of themselves is a second old
