@@ -1,0 +1,107 @@
+"""``serve run deployments.app:app`` on a Ray that runs already brings up the same system, and takes it down."""
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.running import ROOT, environment, free_ports, wait_until
+
+BIN = Path(sys.executable).parent
+WITHIN_S = 90.0
+
+
+class RayOfOurOwn:
+    """A Ray head as an administrator starts it, and what runs on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.gcs, self.http, self.gateway = (free_ports(1) for _ in range(3))
+        self.environment = environment() | {
+            "RAY_ADDRESS": f"127.0.0.1:{self.gcs}",
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAYDESK_GATEWAY__PORT": str(self.gateway),
+            "RAYDESK_GATEWAY__COUNT": "1",
+            "RAYDESK_STORE__DATA_DIR": str(folder / "data"),
+            "RAYDESK_INBOXES__WEB__ACCOUNT": "default",
+            "RAYDESK_INBOXES__WEB__CHANNEL": "web",
+        }
+        self.started: list[subprocess.Popen[bytes]] = []
+
+    def start(self, name: str, *words: str) -> subprocess.Popen[bytes]:
+        with (self.folder / f"{name}.txt").open("wb") as output:
+            process = subprocess.Popen(
+                [BIN / words[0], *words[1:]],
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.started.append(process)
+        return process
+
+    def kill(self) -> None:
+        """End whatever is left, by pid."""
+        for process in self.started:
+            if process.poll() is None:
+                family = psutil.Process(process.pid).children(recursive=True)
+                os.killpg(process.pid, signal.SIGKILL)
+                for child in family:
+                    if child.is_running():
+                        child.kill()
+                process.wait()
+        psutil.wait_procs([child for child in self.stores() if child.kill() is None], timeout=5)
+
+    def stores(self) -> list[psutil.Process]:
+        """The valkey-server of our data folder, while it lives."""
+        try:
+            return [psutil.Process(int((self.folder / "data" / "store" / "valkey.pid").read_text()))]
+        except (OSError, ValueError, psutil.NoSuchProcess):
+            return []
+
+
+@pytest.fixture
+def ray() -> Iterator[RayOfOurOwn]:
+    folder = Path(tempfile.mkdtemp(prefix="rd-"))
+    ray = RayOfOurOwn(folder)
+    yield ray
+    ray.kill()
+    shutil.rmtree(folder)
+
+
+@pytest.mark.timeout(240)
+def test_serve_run_brings_up_the_same_system_and_takes_it_down(ray: RayOfOurOwn) -> None:
+    head = "start --head --block --num-cpus=4 --include-dashboard=false --object-store-memory=100000000"
+    ray.start("ray", "ray", *head.split(), f"--port={ray.gcs}", "--node-ip-address=127.0.0.1")
+    serving = ["serve", "start", "--http-host=127.0.0.1", f"--http-port={ray.http}"]
+    wait_until(lambda: ray.start("start", *serving).wait() == 0, WITHIN_S, "Serve to start")
+    run = ray.start("run", "serve", "run", "deployments.app:app")
+
+    def connected() -> dict[str, str] | None:
+        if run.poll() is not None:
+            raise AssertionError((ray.folder / "run.txt").read_text())
+        try:
+            answer = httpx.post(f"http://127.0.0.1:{ray.http}/v1/connect", json={"inbox": "web"})
+        except httpx.HTTPError:
+            return None
+        return answer.json() if answer.status_code == 200 else None
+
+    seat = wait_until(connected, WITHIN_S, "a gateway to be handed out")
+    assert seat["gateway"] == f"ws://127.0.0.1:{ray.gateway}/visitor"
+    assert ray.stores()
+    run.send_signal(signal.SIGINT)
+    run.wait(WITHIN_S)
+    wait_until(lambda: not ray.stores(), WITHIN_S, "the store to be stopped")
