@@ -14,8 +14,6 @@ from models.security.vouch import vouch_link, vouch_user
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-#: Named already, and written next.
-COMING = {"tests/chaos/test_kills.py"}
 #: A form of names, not a name.
 FORMS = {"docs/adr/NNNN-title.md"}
 #: Where every file is a step of a message, a decision or a place to look for one.
@@ -62,7 +60,7 @@ def read(name):
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_path_and_link_leads_somewhere(document):
     text = _CODE.sub("", document.read_text(encoding="utf-8"))
-    named = {name for name in _PATH.findall(text) if not set("<>*") & set(name) and name not in COMING | FORMS}
+    named = {name for name in _PATH.findall(text) if not set("<>*") & set(name) and name not in FORMS}
     assert not {name for name in named if not (ROOT / name).exists()}
     for target, anchor in _LINK.findall(text):
         path = (document.parent / target).resolve()

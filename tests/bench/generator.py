@@ -92,6 +92,11 @@ class Audit:
         self.last[visitor] = number
         return True
 
+    @property
+    def settled(self) -> bool:
+        """Whether everything is shown, and every receipt there."""
+        return self.shown + self.refused >= self.total and self.confirmed + self.refused >= self.total
+
     def counts(self) -> dict[str, int]:
         """Return the counts; ``lost`` were confirmed and never shown."""
         lost = sum(1 for receipt, seen in zip(self.receipts, self.seen, strict=True) if receipt and not seen)
@@ -231,7 +236,7 @@ class Load:
         worst_lag = await self._send_all(rate, total)
         sent_in = time.monotonic() - self._started
         deadline = time.monotonic() + drain_s
-        while self.audit.shown < total and time.monotonic() < deadline:
+        while not self.audit.settled and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
         took = time.monotonic() - self._started
         acks.cancel()
