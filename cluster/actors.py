@@ -4,6 +4,7 @@ Ray repeats nothing for us (``max_task_retries`` stays 0): a call that failed ma
 callers who know that repeating is safe do it.
 """
 
+import asyncio
 from typing import Any, Protocol
 
 import ray
@@ -57,7 +58,8 @@ class NamedActor:
         """
         try:
             if self._handle is None:
-                self._handle = ray.get_actor(self._name, namespace=self._namespace)
+                # it asks Ray's control service and blocks, while the event loop has better to do
+                self._handle = await asyncio.to_thread(ray.get_actor, self._name, namespace=self._namespace)
             return await getattr(self._handle, method).remote(*args)
         except ActorDiedError:
             # dead for good under this handle; a new actor may have the name

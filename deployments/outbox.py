@@ -18,6 +18,7 @@ One actor named ``outbox`` serves all accounts. Its promises:
 
 import asyncio
 import logging
+import os
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -40,6 +41,8 @@ log = logging.getLogger("raydesk.outbox")
 CALLS = 32
 #: A call to a vendor takes at most 10 s; what is not written down by then is taken up at the next start.
 END_WITHIN_S = 15.0
+#: The exit status of an outbox that was superseded; Ray starts it again if it is still the one with the name.
+_SUPERSEDED = 70
 
 
 class Outbox:
@@ -52,6 +55,7 @@ class Outbox:
         accounts: tenants.
         uniform: draws from [0, 1), for jitter.
         retry: how often and when an answer is tried.
+        superseded: called once when a newer outbox has taken over.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class Outbox:
         accounts: Iterable[str],
         uniform: Callable[[], float] = random.random,
         retry: Backoff = RETRY,
+        superseded: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._router = router
@@ -70,6 +75,7 @@ class Outbox:
         self._accounts = sorted(set(accounts))
         self._uniform = uniform
         self._retry = retry
+        self._superseded = superseded
         self._senders: list[AccountSender] = []
         self._stop = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
@@ -126,7 +132,9 @@ class Outbox:
                 log.exception("the outbox broke and begins anew")
             failures += 1
             await self._pause(RECONNECT.wait_s(failures, self._uniform))
-        if self.state != "superseded":
+        if self.state == "superseded":
+            self._superseded()
+        else:
             self.state = "stopped"
 
     async def _send(self) -> None:
@@ -160,9 +168,10 @@ class OutboxActor:
 
     Args:
         settings: of the whole system.
+        superseded: ends this process when a newer outbox has taken over.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, superseded: Callable[[], None] = lambda: os._exit(_SUPERSEDED)) -> None:
         self._redis = connect(settings.store)
         router = router_client(settings)
         self._outbox = Outbox(
@@ -170,6 +179,7 @@ class OutboxActor:
             router=router,
             channels=make_channels(settings, time.time),
             accounts=settings.accounts,
+            superseded=superseded,
         )
         self._beacon = Beacon(self._redis, "outbox", OUTBOX, self._outbox.describe)
         # Ray builds the actor inside its running event loop

@@ -43,7 +43,7 @@ class Hub:
     def __init__(self, redis: Redis) -> None:
         self._subscriber = Subscriber(redis, on_message=self._on_message, on_restored=self._on_restored)
         self._listeners: dict[bytes, set[Listener]] = {}
-        self._restoring: asyncio.Task[None] | None = None
+        self._restoring: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Connect to the store."""
@@ -51,8 +51,8 @@ class Hub:
 
     async def aclose(self) -> None:
         """Stop listening; closing twice is safe."""
-        if self._restoring is not None:
-            self._restoring.cancel()
+        for task in self._restoring:
+            task.cancel()
         await self._subscriber.aclose()
 
     @property
@@ -84,12 +84,13 @@ class Hub:
                 log.exception("a session failed on a live event")
 
     def _on_restored(self) -> None:
-        if self._restoring is not None:
-            self._restoring.cancel()
+        # a round that still runs goes on: a session that reads already reads once for both
         everybody = {listener for listeners in self._listeners.values() for listener in listeners}
         for listener in everybody:
             listener.expect_gap()
-        self._restoring = asyncio.ensure_future(self._resume_all(everybody))
+        task = asyncio.ensure_future(self._resume_all(everybody))
+        self._restoring.add(task)
+        task.add_done_callback(self._restoring.discard)
 
     async def _resume_all(self, everybody: set[Listener]) -> None:
         """Let every session fill its gap, a few at a time."""
