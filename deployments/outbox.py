@@ -55,7 +55,6 @@ class Outbox:
         accounts: tenants.
         uniform: draws from [0, 1), for jitter.
         retry: how often and when an answer is tried.
-        superseded: called once when a newer outbox has taken over.
     """
 
     def __init__(
@@ -67,7 +66,6 @@ class Outbox:
         accounts: Iterable[str],
         uniform: Callable[[], float] = random.random,
         retry: Backoff = RETRY,
-        superseded: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._router = router
@@ -75,7 +73,8 @@ class Outbox:
         self._accounts = sorted(set(accounts))
         self._uniform = uniform
         self._retry = retry
-        self._superseded = superseded
+        #: set when a newer outbox has taken over
+        self.superseded = asyncio.Event()
         self._senders: list[AccountSender] = []
         self._stop = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
@@ -133,7 +132,7 @@ class Outbox:
             failures += 1
             await self._pause(RECONNECT.wait_s(failures, self._uniform))
         if self.state == "superseded":
-            self._superseded()
+            self.superseded.set()
         else:
             self.state = "stopped"
 
@@ -179,12 +178,16 @@ class OutboxActor:
             router=router,
             channels=make_channels(settings, time.time),
             accounts=settings.accounts,
-            superseded=superseded,
         )
         self._beacon = Beacon(self._redis, "outbox", OUTBOX, self._outbox.describe)
         # Ray builds the actor inside its running event loop
         self._outbox.start()
         self._telling = asyncio.ensure_future(self._beacon.run())
+        self._watching = asyncio.ensure_future(self._end_when_superseded(superseded))
+
+    async def _end_when_superseded(self, end: Callable[[], None]) -> None:
+        await self._outbox.superseded.wait()
+        end()
 
     async def ready(self) -> int:
         """Answer with the epoch once the outbox sends; 0 while it has not reached the store."""
@@ -198,4 +201,5 @@ class OutboxActor:
         """Let the calls under way end, and send no more."""
         await self._outbox.aclose()
         self._telling.cancel()
+        self._watching.cancel()
         await self._beacon.forget()

@@ -336,13 +336,11 @@ async def test_newer_outbox_takes_over_in_order_what_an_older_one_holds(redis, p
 async def test_superseded_outbox_sends_nothing_even_before_the_newer_one_reads(redis, pigeon, ears):
     async with running(redis, ears, pigeon) as outbox:
         await post(redis, outgoing("one"))
-        ended = []
-        outbox._superseded = lambda: ended.append(outbox.state)
         await until(lambda: len(ears.heard) == 1)
         await OutboxStore(redis).take_epoch()
         await post(redis, outgoing("two", seq=2))
-        await until(lambda: ended)
-    assert ended == ["superseded"]
+        await until(outbox.superseded.is_set)
+    assert outbox.state == "superseded"
     assert pigeon.calls == [outgoing("").message]
     assert await left(redis) == 1
 
