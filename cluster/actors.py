@@ -50,6 +50,9 @@ class NamedActor:
         self._namespace = namespace
         self._handle: Any = None
 
+    def _look_up(self) -> Any:
+        return ray.get_actor(self._name, namespace=self._namespace)
+
     async def call(self, method: str, *args: Any) -> Any:
         """Call a method and wait for its result.
 
@@ -59,7 +62,7 @@ class NamedActor:
         try:
             if self._handle is None:
                 # it asks Ray's control service and blocks, while the event loop has better to do
-                self._handle = await asyncio.to_thread(ray.get_actor, self._name, namespace=self._namespace)
+                self._handle = await asyncio.to_thread(self._look_up)
             return await getattr(self._handle, method).remote(*args)
         except ActorDiedError:
             # dead for good under this handle; a new actor may have the name
