@@ -5,7 +5,7 @@ callers who know that repeating is safe do it.
 """
 
 import asyncio
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import ray
 from ray.exceptions import ActorDiedError, RayActorError, RayError, RayTaskError
@@ -51,7 +51,7 @@ class NamedActor:
         self._handle: Any = None
 
     def _look_up(self) -> Any:
-        return ray.get_actor(self._name, namespace=self._namespace)
+        return cast("Any", ray.get_actor(self._name, namespace=self._namespace))
 
     async def call(self, method: str, *args: Any) -> Any:
         """Call a method and wait for its result.
