@@ -1,0 +1,1 @@
+"""What a contact wants: the taxonomy, the classifier, and the batches that feed it."""
