@@ -1,4 +1,4 @@
-"""How commands and answers travel between processes: one MessagePack array per batch."""
+"""How commands, their answers and what was understood travel between processes: one MessagePack array per batch."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,13 @@ import msgspec
 
 from models.domain.commands import AnyCommand, AnyReply, Command, Reply
 from models.domain.conversation import Placement
+from models.intent.understanding import Understanding
 
 _encode = msgspec.msgpack.Encoder().encode
 _commands = msgspec.msgpack.Decoder(list[AnyCommand])
 _replies = msgspec.msgpack.Decoder(list[AnyReply])
 _placements = msgspec.msgpack.Decoder(list[Placement])
+_understandings = msgspec.msgpack.Decoder(list[Understanding | None])
 
 
 def encode_commands(commands: Sequence[Command]) -> bytes:
@@ -45,3 +47,17 @@ def encode_placements(placements: Sequence[Placement]) -> bytes:
 def decode_placements(payload: bytes) -> list[Placement]:
     """Read what a dispatcher must hear."""
     return _placements.decode(payload)
+
+
+def encode_understandings(understandings: Sequence[Understanding | None]) -> bytes:
+    """Write what was understood of a list of texts, in their order; None stands for a text without an answer."""
+    return _encode(understandings)
+
+
+def decode_understandings(payload: bytes) -> list[Understanding | None]:
+    """Read what was understood of a list of texts.
+
+    Raises:
+        msgspec.DecodeError: the payload is no such list of this version.
+    """
+    return _understandings.decode(payload)
