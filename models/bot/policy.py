@@ -1,7 +1,7 @@
 """When the bot answers and when it hands over; the rules follow."""
 
 from models.bot.replies import Replies
-from models.domain.bot import Answer, BotState, HandOver, HandOverReason, Insight
+from models.domain.bot import Answer, BotState, HandOver, Insight
 from models.intent.taxonomy import Taxonomy
 from models.intent.understanding import Understanding
 
