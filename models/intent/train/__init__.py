@@ -1,0 +1,1 @@
+"""How a classifier is made: teacher, student, quantisation, calibration; needs the ``train`` extra, never runs in service."""

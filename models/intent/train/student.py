@@ -1,0 +1,183 @@
+"""The student: a few layers that learn to give the teacher's answers from the teacher's states.
+
+It starts as a selection of the teacher's layers. It learns from labelled texts and from any texts at all, since the
+teacher says what it thinks of each: the whole distribution (its doubts tell more than a label) and the states after
+the layers that the student's own stand for. In its last epochs it feels the rounding of int8 (`rounding`), so that
+the export costs it next to nothing.
+
+Sources: Hinton et al. 2015 (arXiv:1503.02531) for the distribution, Jiao et al. 2020 (arXiv:1909.10351) for states.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as f
+
+from models.intent.tokenizer import PAD
+from models.intent.train.encoder import Encoder, Layer, Seen, padded
+from models.intent.train.fitting import Fit, Progress, batches
+from models.intent.train.recipe import Recipe
+from models.intent.train.rounding import Rounding
+
+#: Softens the teacher's distribution, so that its doubts weigh.
+_TEMPERATURE = 2.0
+#: What states and labels weigh beside the distribution.
+_STATES, _LABELS = 1.0, 0.1
+NO_LABEL = -1
+
+
+class Taught(NamedTuple):
+    """What the teacher says of one text, in half precision to keep many thousand in memory.
+
+    Args:
+        logits: (C).
+        states: (S, T, H) after the layers that the student's stand for, the last one apart.
+        first: (H), the first token's after the last layer.
+    """
+
+    logits: Tensor
+    states: Tensor
+    first: Tensor
+
+
+class Lesson(NamedTuple):
+    """What the student learns from: token numbers, the index of each label (``NO_LABEL``: none), the teacher's word."""
+
+    texts: list[list[int]]
+    labels: list[int]
+    taught: list[Taught]
+
+
+def choose_layers(teacher: int, student: int) -> list[int]:
+    """Return which of the teacher's layers (from 0) the student's stand for: evenly spread, the last among them."""
+    return [round((number + 1) * teacher / student) - 1 for number in range(student)]
+
+
+def cut_down(teacher: Encoder, layers: int) -> tuple[Encoder, list[int]]:
+    """Return a student that starts from a selection of the teacher's layers, and which they are."""
+    chosen = choose_layers(teacher.shape.layers, layers)
+    student = Encoder(teacher.shape._replace(layers=layers), teacher.classify.out_features)
+    student.load_state_dict(
+        {name: each for name, each in teacher.state_dict().items() if not name.startswith("layers.")}, strict=False
+    )
+    for mine, theirs in enumerate(chosen):
+        student.layers[mine].load_state_dict(teacher.layers[theirs].state_dict())
+    return student, chosen
+
+
+@torch.inference_mode()
+def ask(
+    teacher: Encoder, chosen: Sequence[int], texts: Sequence[list[int]], progress: Progress, *, size: int = 64
+) -> list[Taught]:
+    """Have the teacher say what it thinks of each text, once for all epochs."""
+    teacher.eval()
+    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+    said: dict[int, Taught] = {}
+    for at in range(0, len(order), size):
+        batch = order[at : at + size]
+        seen = teacher(padded([texts[index] for index in batch]))
+        states = torch.stack([seen.states[number + 1] for number in chosen[:-1]], 1).half()
+        for row, index in enumerate(batch):
+            length = len(texts[index])
+            said[index] = Taught(seen.logits[row].half(), states[row, :, :length].clone(), seen.first[row].half())
+        progress("asking", min(at + size, len(order)), len(order), "the teacher's word for each text")
+    return [said[index] for index in range(len(texts))]
+
+
+def distil(
+    student: Encoder,
+    lesson: Lesson,
+    recipe: Recipe,
+    checkpoint: Path,
+    progress: Progress,
+    *,
+    look: Callable[[int], None] = lambda _epoch: None,
+) -> Rounding:
+    """Teach ``student`` in place; returns the ends of its activations, for the export.
+
+    Args:
+        student: from ``cut_down``.
+        lesson: all texts, labelled or not.
+        recipe: epochs, rate, batch and seed.
+        checkpoint: where a run that is interrupted goes on.
+        progress: told every few steps.
+        look: called after each epoch.
+    """
+    student.words.weight.requires_grad_(requires_grad=False)
+    for layer in student.layers:
+        assert isinstance(layer, Layer)
+        layer.dropout = 0.0  # the teacher's word on so many texts leaves nothing to learn by heart
+    lengths = [len(each) for each in lesson.texts]
+    epochs = max(recipe.student_epochs, -(-recipe.fewest_steps * 4 * recipe.batch // len(lengths)))
+    plain = epochs - recipe.rounded_epochs
+    rounding = Rounding(student)
+    fits = (
+        ("student", plain, recipe.student_rate, checkpoint),
+        # with a fresh, lower rate: it has to settle on the steps, not to find its way anew
+        ("rounding", recipe.rounded_epochs, recipe.student_rate / 3, checkpoint.with_suffix(".rounding")),
+    )
+    for stage, count, rate, kept in fits:
+        if stage == "rounding":
+            rng = np.random.default_rng(recipe.seed)
+            rounding.watch([lesson.texts[index] for index in rng.permutation(len(lengths))[:2048]])
+            rounding.start()
+        _fit(student, lesson, lengths, recipe, (stage, count, rate, kept), progress, look)
+    rounding.finish()
+    return rounding
+
+
+def _fit(
+    student: Encoder,
+    lesson: Lesson,
+    lengths: list[int],
+    recipe: Recipe,
+    how: tuple[str, int, float, Path],
+    progress: Progress,
+    look: Callable[[int], None],
+) -> None:
+    stage, count, rate, checkpoint = how
+    labels = torch.tensor(lesson.labels)
+    fit = Fit(
+        student,
+        stage,
+        rate=rate,
+        epochs=count,
+        steps=-(-len(lengths) // recipe.batch),
+        seed=recipe.seed,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    for epoch in fit.rounds():
+        for batch in batches(lengths, recipe.batch, recipe.seed * 1000 + epoch):
+            ids = padded([lesson.texts[index] for index in batch])
+            fit.step(_loss(student(ids), [lesson.taught[index] for index in batch], ids, labels[batch]))
+        look(epoch)
+
+
+def _loss(seen: Seen, taught: list[Taught], ids: Tensor, labels: Tensor) -> Tensor:
+    """Return how far the student is from the teacher's word and states, and from the labels."""
+    theirs = torch.stack([each.logits for each in taught]).float()
+    loss = _TEMPERATURE**2 * f.kl_div(
+        f.log_softmax(seen.logits / _TEMPERATURE, -1), f.log_softmax(theirs / _TEMPERATURE, -1),
+        reduction="batchmean", log_target=True,
+    )  # fmt: skip
+    loss = loss + _STATES * _apart(seen.first, torch.stack([each.first for each in taught]).float())
+    if len(seen.states) > 1:
+        # batch first, for padding; (B, S, T, H)
+        states = torch.nn.utils.rnn.pad_sequence(
+            [each.states.transpose(0, 1) for each in taught], batch_first=True
+        ).transpose(1, 2)
+        there = (ids != PAD)[:, None, :, None]
+        loss = loss + _STATES * _apart(torch.stack(seen.states[1:], 1) * there, states.float() * there)
+    if bool((labels != NO_LABEL).any()):
+        loss = loss + _LABELS * f.cross_entropy(seen.logits, labels, ignore_index=NO_LABEL)
+    return loss
+
+
+def _apart(mine: Tensor, theirs: Tensor) -> Tensor:
+    """Return the squared distance, as a share of the squared size, so that all states weigh alike."""
+    return (mine - theirs).square().mean() / theirs.square().mean()
