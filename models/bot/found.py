@@ -12,7 +12,6 @@ what remains, since each repetition is bounded and begins where no earlier one c
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from typing import cast
 
 import msgspec
 from phonenumbers import Leniency, PhoneNumberMatch, PhoneNumberMatcher
@@ -100,7 +99,7 @@ class _Page:
     def _phones(self, region: str) -> Iterator[tuple[int, int]]:
         matcher: Iterable[PhoneNumberMatch] = PhoneNumberMatcher(self._text, region, Leniency.VALID, _PHONE_TRIES)
         for match in matcher:
-            start, end = cast("tuple[int, int]", (match.start, match.end))
+            start, end = match.start, match.end
             written = self._text[start:end]
             announced = _PHONE_WORD.search(self._text[max(start - 24, 0) : start])
             if announced or not written.isdigit() or _PHONE_BARE.fullmatch(written):
