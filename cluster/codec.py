@@ -6,12 +6,14 @@ import msgspec
 
 from models.domain.commands import AnyCommand, AnyReply, Command, Reply
 from models.domain.conversation import Placement
+from models.intent.taxonomy import Intent
 from models.intent.understanding import Understanding
 
 _encode = msgspec.msgpack.Encoder().encode
 _commands = msgspec.msgpack.Decoder(list[AnyCommand])
 _replies = msgspec.msgpack.Decoder(list[AnyReply])
 _placements = msgspec.msgpack.Decoder(list[Placement])
+_intents = msgspec.msgpack.Decoder(list[Intent])
 _understandings = msgspec.msgpack.Decoder(list[Understanding | None])
 
 
@@ -61,3 +63,13 @@ def decode_understandings(payload: bytes) -> list[Understanding | None]:
         msgspec.DecodeError: the payload is no such list of this version.
     """
     return _understandings.decode(payload)
+
+
+def encode_intents(intents: Sequence[Intent]) -> bytes:
+    """Write the intents of a taxonomy, in the order of the model's outputs."""
+    return _encode(intents)
+
+
+def decode_intents(payload: bytes) -> list[Intent]:
+    """Read the intents of a taxonomy."""
+    return _intents.decode(payload)

@@ -26,6 +26,7 @@ from cluster.settings_sections import (
     HttpSettings,
     InboxSettings,
     IngressSettings,
+    IntentSettings,
     LimitSettings,
     LogSettings,
     Name,
@@ -44,6 +45,7 @@ __all__ = [
     "HttpSettings",
     "InboxSettings",
     "IngressSettings",
+    "IntentSettings",
     "LimitSettings",
     "LogSettings",
     "RaySettings",
@@ -79,6 +81,7 @@ class Settings(BaseSettings):
     gateway: GatewaySettings = GatewaySettings()
     router: RouterSettings = RouterSettings()
     dispatcher: DispatcherSettings = DispatcherSettings()
+    intent: IntentSettings = IntentSettings()
     store: StoreSettings = Field(default_factory=StoreSettings)
     limits: LimitSettings = LimitSettings()
     security: SecuritySettings = SecuritySettings()

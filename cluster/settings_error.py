@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 _SHOWN_CHARACTERS = 60
-_WORDS: dict[object, str] = {int: "a whole number", float: "a number", SecretStr: "a text"}
+_WORDS: dict[object, str] = {bool: "true or false", int: "a whole number", float: "a number", SecretStr: "a text"}
 _TOML_WORDS: dict[type[object], str] = {
     dict: "a table",
     list: "a list",

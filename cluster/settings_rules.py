@@ -1,10 +1,11 @@
 """What no setting can tell alone: ports that collide, limits that contradict, inboxes without their secrets."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cluster.secrets_file import NAME as SECRETS_FILE
-from cluster.settings_sections import AccountSettings, InboxSettings
+from cluster.settings_sections import AccountSettings, InboxSettings, IntentSettings
 
 if TYPE_CHECKING:
     from cluster.settings import Settings
@@ -28,8 +29,16 @@ def disagreements(settings: "Settings") -> Iterator[str]:
         yield f"limits.text_bytes: found {limits.text_bytes}; allowed: up to frame_bytes, {limits.frame_bytes}"
     if 0 < len(settings.security.secret_key.get_secret_value()) < 32:
         yield "security.secret_key: found a text that is too short; allowed: at least 32 characters, or empty"
+    yield from _intent_problems(settings.intent)
     for name, inbox in settings.inboxes.items():
         yield from _inbox_problems(f"inboxes.{name}", inbox, settings.accounts)
+
+
+def _intent_problems(intent: IntentSettings) -> Iterator[str]:
+    if intent.max_replicas < intent.min_replicas:
+        yield f"intent.max_replicas: found {intent.max_replicas}; allowed: from min_replicas, {intent.min_replicas}"
+    if intent.enabled and intent.artifact and not Path(intent.artifact).is_dir():
+        yield f"intent.artifact: found {intent.artifact}, no folder; allowed: one that `raydesk intent train` wrote"
 
 
 def _inbox_problems(name: str, inbox: InboxSettings, accounts: Mapping[str, AccountSettings]) -> Iterator[str]:

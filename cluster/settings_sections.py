@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -29,9 +29,13 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_number_by_accident(cls, value: object) -> object:
-        """Refuse ``true`` where Python would take it for 1; no setting is a yes or no."""
-        if isinstance(value, bool):
+    def _no_number_by_accident(cls, value: object, about: ValidationInfo) -> object:
+        """Refuse ``true`` where Python would take it for 1, and 1 where it stands for nothing but yes or no."""
+        field = cls.model_fields.get(about.field_name or "")
+        if field is not None and field.annotation is bool:
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                raise PydanticCustomError("number_given", "a number is no yes or no")
+        elif isinstance(value, bool):
             raise PydanticCustomError("bool_given", "true or false is no setting")
         return value
 
@@ -117,6 +121,40 @@ class DispatcherSettings(Section):
     default_capacity: Positive = Field(
         default=5, description="Conversations that an agent holds at once, where the user has no own capacity."
     )
+
+
+class IntentSettings(Section):
+    """The model that tells what a contact wants."""
+
+    enabled: bool = Field(default=True, description="Whether the model runs; without it nothing is understood.")
+    artifact: str = Field(
+        default="",
+        max_length=4_096,
+        description="Folder of a model made by `raydesk intent train`, on every node; empty = the shipped one.",
+    )
+    threads: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="Cores that one replica's model uses.")
+    min_replicas: Positive = Field(default=1, description="Replicas of the model that always run.")
+    max_replicas: Positive = Field(
+        default=1, description="Replicas that load may raise it to; `--auto-scale` raises this."
+    )
+    token_budget: Positive = Field(
+        default=512, description="Tokens, padding among them, that the model looks at in one batch."
+    )
+    max_waiting: Positive = Field(
+        default=4_096, description="Texts that wait for one replica; more are refused as overloaded."
+    )
+    cache_texts: Annotated[int, Field(ge=0)] = Field(
+        default=10_000, description="Texts that one replica remembers the answers of; 0 = none."
+    )
+    wait_ms: Positive = Field(
+        default=1_000, description="Milliseconds that `POST /v1/intent` waits for the model at most."
+    )
+
+    @field_validator("artifact")
+    @classmethod
+    def _absolute(cls, path: str) -> str:
+        """Fix the folder at the start: replicas run elsewhere."""
+        return str(Path(path).expanduser().absolute()) if path else ""
 
 
 class StoreSettings(Section):

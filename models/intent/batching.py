@@ -75,7 +75,6 @@ class Counts(msgspec.Struct):
 
     Args:
         accepted: texts that were queued.
-        refused: texts for which there was no room.
         run: texts that were given to the model, riders among them.
         riders: texts that another one's row answers.
         late, withdrawn: texts that were never run.
@@ -84,7 +83,6 @@ class Counts(msgspec.Struct):
     """
 
     accepted: int = 0
-    refused: int = 0
     run: int = 0
     riders: int = 0
     late: int = 0
@@ -119,17 +117,24 @@ class Batcher(Generic[CallerT]):
         """Count the texts that wait."""
         return len(self._oldest_first)
 
+    def check_size(self, texts: int) -> None:
+        """Tell whether a list of so many texts can be queued at all.
+
+        Raises:
+            TooLarge: there would be no room for it in an empty queue.
+        """
+        if texts > self._max_waiting:
+            raise TooLarge(f"at most {self._max_waiting} texts can be asked about at once")
+
     def check_room(self, texts: int) -> None:
         """Tell whether a list of so many texts could be queued now.
 
         Raises:
-            TooLarge: it never could.
+            TooLarge: as ``check_size``.
             Overloaded: there is no room for it at this moment.
         """
-        if texts > self._max_waiting:
-            raise TooLarge(f"at most {self._max_waiting} texts can be asked about at once")
+        self.check_size(texts)
         if len(self._oldest_first) + texts > self._max_waiting:
-            self.counts.refused += texts
             raise Overloaded("the queue of the intent model is full")
 
     def put(self, tickets: Sequence[Ticket[CallerT]], now_s: float) -> None:

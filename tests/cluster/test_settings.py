@@ -76,9 +76,12 @@ def changed(field: FieldInfo, name: str) -> str:
         "max_replicas": "3",
         "data_dir": "/somewhere/else",
         "min_replicas": "1",
+        "artifact": "/",
     }
     if name in special:
         return special[name]
+    if field.annotation is bool:
+        return str(not field.default).lower()
     if field.annotation in (int, float):
         return str(int(field.default) + 1)
     return "x" * 32 if field.annotation is SecretStr else "other"
@@ -87,6 +90,8 @@ def changed(field: FieldInfo, name: str) -> str:
 def plain(value: object) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
+    if isinstance(value, bool):
+        return str(value).lower()
     return str(value).removesuffix(".0")
 
 
@@ -194,6 +199,10 @@ def test_settings_are_frozen_and_go_by_pickle(monkeypatch: pytest.MonkeyPatch):
         ("[http]\nport = 70000", r"http\.port: found 70000 .*up to 65535"),
         ("[http]\nport = 1.5", r"http\.port: found 1\.5 "),
         ("[http]\nport = true", r"http\.port: found true "),
+        ("[intent]\nenabled = 1", r"intent\.enabled: found 1 .*; allowed: true or false"),
+        ('[intent]\nenabled = "maybe"', r"intent\.enabled: found 'maybe' .*; allowed: true or false"),
+        ('[intent]\nartifact = "/nowhere"', r"intent\.artifact: found /nowhere, no folder; allowed: one that"),
+        ("[intent]\nmin_replicas = 3", r"intent\.max_replicas: found 1; allowed: from min_replicas, 3"),
         ("[http]\nhost = 1", r"http\.host: found 1 .*allowed: a text"),
         ("[http]\npublic_url = 'ftp://x'", r"http\.public_url: found 'ftp://x' .* such as https://desk"),
         ("http = 1", r"http: found a number .*allowed: a table"),
