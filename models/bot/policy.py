@@ -83,7 +83,7 @@ class Bot:
             state: as the last answer left it.
         """
         language = _language(text, state)
-        reason = self._reason(normalise(text), understanding, language)
+        reason = self._reason(text, understanding, language)
         if reason or understanding is None:
             return self._hand_over(reason or "late", understanding, state, language)
         intent, found = understanding.intent, find(text, self._phone_regions)
@@ -105,11 +105,11 @@ class Bot:
             suggestions=tuple(suggestions)[:SUGGESTIONS],
         )
 
-    def _reason(self, normal: str, understanding: Understanding | None, language: str) -> HandOverReason | None:
+    def _reason(self, text: str, understanding: Understanding | None, language: str) -> HandOverReason | None:
         """Rules 1 to 7."""
-        if self._replies.asks_for_human(normal) or _at_least(understanding, HUMAN_AGENT, self._human_confidence):
+        if self._replies.asks_for_human(text) or _at_least(understanding, HUMAN_AGENT, self._human_confidence):
             return "asked"
-        if self._replies.is_angry(normal) or _at_least(understanding, COMPLAINT, self._anger_confidence):
+        if self._replies.is_angry(text) or _at_least(understanding, COMPLAINT, self._anger_confidence):
             return "angry"
         if understanding is None:
             return "late"

@@ -126,16 +126,21 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Ear:
-    """Listens for words of all languages at once in normalised texts."""
+    """Listens for words of all languages at once."""
 
     def __init__(self, words: Iterable[_Words]) -> None:
         every = list(words)
-        self._alone = {_letters(normalise(word)) for each in every for word in each.alone}
+        self._alone = {_letters(_plain(word)) for each in every for word in each.alone}
         self._within = _any_of(word for each in every for word in each.within)
         self._unless = _any_of(word for each in every for word in each.unless)
 
-    def hears(self, normal: str) -> bool:
-        return _letters(normal) in self._alone or bool(self._within.search(self._unless.sub(" ", normal)))
+    def hears(self, text: str) -> bool:
+        plain = _plain(text)
+        return _letters(plain) in self._alone or bool(self._within.search(self._unless.sub(" ", plain)))
+
+
+def _plain(word: str) -> str:
+    return normalise(word).replace("\u2019", "'")
 
 
 def _letters(text: str) -> str:
@@ -144,7 +149,7 @@ def _letters(text: str) -> str:
 
 def _any_of(words: Iterable[str]) -> re.Pattern[str]:
     """Return a pattern for any of some words; a Latin word or a number only counts as a whole."""
-    normal = sorted({normalise(word) for word in words}, key=len, reverse=True)
+    normal = sorted({_plain(word) for word in words}, key=len, reverse=True)
     sources = [
         (r"(?<![a-z0-9])" if word[0].isascii() else "")
         + re.escape(word)
@@ -173,13 +178,13 @@ class Replies:
         """Return the phrases of a language, or of the file's first one if it has none of that language."""
         return self._phrases.get(language) or next(iter(self._phrases.values()))
 
-    def asks_for_human(self, normal: str) -> bool:
-        """Whether a normalised text asks for a human, in words that leave no doubt."""
-        return self._human.hears(normal)
+    def asks_for_human(self, text: str) -> bool:
+        """Whether a text asks for a human, in words that leave no doubt."""
+        return self._human.hears(text)
 
-    def is_angry(self, normal: str) -> bool:
-        """Whether a normalised text has words that only an angry contact uses."""
-        return self._anger.hears(normal)
+    def is_angry(self, text: str) -> bool:
+        """Whether a text has words that only an angry contact uses."""
+        return self._anger.hears(text)
 
 
 def load_replies(taxonomy: Taxonomy, path: Path | None = None) -> Replies:
