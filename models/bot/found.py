@@ -108,7 +108,7 @@ class _Page:
     def _claim_spans(self, spans: list[tuple[int, int]]) -> str | None:
         if not spans:
             return None
-        first = self._text[slice(*spans[0])].strip()
+        first = " ".join(self._text[slice(*spans[0])].split())
         for start, end in spans:
             self._text = self._text[:start] + _CLAIMED * (end - start) + self._text[end:]
         return first
@@ -196,7 +196,7 @@ _MOBILE = re.compile(r"1[3-9]\d{9}", re.ASCII)
 _DAY = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])", re.ASCII)
 
 #: The space beside a sign of money.
-_LOOSE = re.compile(r"(?<=[^\w\s])\s(?=\d)|(?<=\d)\s(?=[^\x00-\x7f])|(?<=\d)\s(?=\$)")
+_LOOSE = re.compile(r"(?<=[^\w\s.])\s(?=\d)|(?<=\d)\s(?=[^\x00-\x7f])|(?<=\d)\s(?=\$)")
 
 
 def _digits(token: str) -> int:
