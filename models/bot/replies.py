@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from string import Formatter
-from typing import Literal
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -22,7 +22,8 @@ from models.intent.text import normalise
 
 SHIPPED = Path(__file__).with_name("replies.toml")
 
-Language = Literal["zh", "en"]
+#: What ``models.intent.text.language_of`` can say.
+LANGUAGES = ("zh", "en")
 
 #: What a wording may name; each is an attribute of ``Found``.
 PLACEHOLDERS = Found.__struct_fields__
@@ -32,6 +33,9 @@ MAX_PHRASE = 200
 #: A conversation remembers which of them were said.
 MAX_WORDINGS = 20
 MAX_WORD = 60
+
+
+_Kind = TypeVar("_Kind")
 
 
 class InvalidReplies(ValueError):
@@ -121,8 +125,8 @@ class Phrases(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    phrases: dict[Language, Phrases]
-    replies: dict[str, dict[Language, list[str]]]
+    phrases: dict[str, Any]
+    replies: dict[str, dict[str, Any]]
 
 
 class _Ear:
@@ -162,10 +166,8 @@ def _any_of(words: Iterable[str]) -> re.Pattern[str]:
 class Replies:
     """All wordings and phrases of a file."""
 
-    def __init__(
-        self, phrases: Mapping[Language, Phrases], wordings: Mapping[tuple[str, str], tuple[Wording, ...]]
-    ) -> None:
-        self._phrases: dict[str, Phrases] = {**phrases}
+    def __init__(self, phrases: Mapping[str, Phrases], wordings: Mapping[tuple[str, str], tuple[Wording, ...]]) -> None:
+        self._phrases = dict(phrases)
         self._wordings = dict(wordings)
         self._human = _Ear(each.human for each in phrases.values())
         self._anger = _Ear(each.anger for each in phrases.values())
@@ -218,7 +220,9 @@ def _parse(text: str, taxonomy: Taxonomy, origin: str, *, lenient: bool) -> Repl
         file = msgspec.convert(tomllib.loads(text), _File)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise InvalidReplies(f"{origin}: {error}") from error
-    _check_phrases(file, origin)
+    phrases = {language: _phrases(found, f"{origin}: phrases.{language}") for language, found in file.phrases.items()}
+    if not phrases:
+        raise InvalidReplies(f"{origin}: phrases: no language; there must be [phrases.zh] or [phrases.en]")
     wordings: dict[tuple[str, str], tuple[Wording, ...]] = {}
     for intent, languages in file.replies.items():
         if intent not in taxonomy:
@@ -226,12 +230,22 @@ def _parse(text: str, taxonomy: Taxonomy, origin: str, *, lenient: bool) -> Repl
                 continue
             known = ", ".join(taxonomy.names)
             raise InvalidReplies(f"{origin}: replies.{intent}: the taxonomy has no such intent; it has {known}")
-        for language, sources in languages.items():
+        for language, found in languages.items():
             place = f"{origin}: replies.{intent}.{language}"
-            if language not in file.phrases:
+            wordings[intent, language] = _wordings(_as(list[str], found, place), place)
+            if language not in phrases:
                 raise InvalidReplies(f"{place}: there is no section [phrases.{language}]")
-            wordings[intent, language] = _wordings(sources, place)
-    return Replies(file.phrases, wordings)
+    return Replies(phrases, wordings)
+
+
+def _as(kind: type[_Kind], found: object, place: str) -> _Kind:
+    """Return what stands at a place, whose last name is a language, as what must stand there."""
+    if place.rpartition(".")[2] not in LANGUAGES:
+        raise InvalidReplies(f"{place}: no such language; there are {' and '.join(LANGUAGES)}")
+    try:
+        return msgspec.convert(found, kind)
+    except msgspec.ValidationError as error:
+        raise InvalidReplies(f"{place}: {error}") from error
 
 
 def _wordings(sources: list[str], place: str) -> tuple[Wording, ...]:
@@ -260,27 +274,25 @@ def _check_order(wordings: list[Wording], place: str) -> None:
             raise InvalidReplies(f"{place}: wording {number} must stand before those without placeholders")
 
 
-def _check_phrases(file: _File, origin: str) -> None:
-    if not file.phrases:
-        raise InvalidReplies(f"{origin}: phrases: no language; there must be [phrases.zh] or [phrases.en]")
-    for language, phrases in file.phrases.items():
-        place = f"{origin}: phrases.{language}"
-        spoken = {"offer": phrases.offer, "again": phrases.again, "missed": phrases.missed}
-        for name, phrase in spoken.items():
-            if not phrase.strip():
-                raise InvalidReplies(f"{place}.{name}: is empty; contacts must learn how to reach a human")
-        reasons = {f"hand_over.{name}": text for name, text in msgspec.structs.asdict(phrases.hand_over).items()}
-        for name, phrase in {**spoken, **reasons}.items():
-            if len(phrase) > MAX_PHRASE:
-                raise InvalidReplies(f"{place}.{name}: has {len(phrase)} characters; {MAX_PHRASE} are allowed")
-            if "{" in phrase or "}" in phrase:
-                raise InvalidReplies(f"{place}.{name}: has braces; phrases take no placeholders")
-        _check_words(phrases.human, f"{place}.human")
-        _check_words(phrases.anger, f"{place}.anger")
+def _phrases(found: object, place: str) -> Phrases:
+    phrases = _as(Phrases, found, place)
+    spoken = {"offer": phrases.offer, "again": phrases.again, "missed": phrases.missed}
+    for name, phrase in spoken.items():
+        if not phrase.strip():
+            raise InvalidReplies(f"{place}.{name}: is empty; contacts must learn how to reach a human")
+    reasons = {f"hand_over.{name}": text for name, text in msgspec.structs.asdict(phrases.hand_over).items()}
+    for name, phrase in {**spoken, **reasons}.items():
+        if len(phrase) > MAX_PHRASE:
+            raise InvalidReplies(f"{place}.{name}: has {len(phrase)} characters; {MAX_PHRASE} are allowed")
+        if "{" in phrase or "}" in phrase:
+            raise InvalidReplies(f"{place}.{name}: has braces; phrases take no placeholders")
+    _check_words(phrases.human, f"{place}.human")
+    _check_words(phrases.anger, f"{place}.anger")
+    return phrases
 
 
 def _check_words(words: _Words, place: str) -> None:
     for kind, some in msgspec.structs.asdict(words).items():
         for word in some:
-            if not _letters(normalise(word)) or len(word) > MAX_WORD:
+            if not _letters(_plain(word)) or len(word) > MAX_WORD:
                 raise InvalidReplies(f"{place}.{kind}: {word!r} is empty or longer than {MAX_WORD} characters")
