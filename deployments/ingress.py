@@ -14,6 +14,7 @@ from deployments.http.callers import Callers
 from deployments.http.connect import ConnectRoutes
 from deployments.http.conversations import ConversationRoutes, MessagePage
 from deployments.http.identities import IdentityRoutes
+from deployments.http.intent import INTENT_TYPES, IntentRoutes
 from deployments.http.logins import LoginRoutes
 from deployments.http.message_forms import WIRE_TYPES
 from deployments.http.messages import MessageRoutes
@@ -60,12 +61,13 @@ def build_ingress(parts: IngressParts) -> FastAPI:
         MessageRoutes(parts, callers, inboxes, links),
         IdentityRoutes(parts, callers, inboxes, links),
         ConversationRoutes(parts, callers),
+        IntentRoutes(parts, callers),
         SystemRoutes(parts, callers),
     ):
         app.include_router(routes.router)
     for router in parts.channel_routers:
         app.include_router(router)
-    app.openapi = openapi_builder(app, (*WIRE_TYPES, MessagePage, ConversationRecord))
+    app.openapi = openapi_builder(app, (*WIRE_TYPES, *INTENT_TYPES, MessagePage, ConversationRecord))
     return app
 
 

@@ -782,9 +782,9 @@ async def test_health_and_documents(world: World) -> None:
 async def test_the_openapi_document_tells_every_route_with_its_errors(world: World) -> None:
     document = (await world.http.get("/openapi.json")).json()
     paths = {
-        "/v1/login", "/v1/refresh", "/v1/connect", "/v1/messages", "/v1/identities", "/v1/conversations/{id}",
-        "/v1/conversations/{id}/messages", "/healthz", "/readyz", "/openrpc.json", "/openrpc/desk.json",
-        "/openrpc/visitor.json", "/rpc",
+        "/v1/login", "/v1/refresh", "/v1/connect", "/v1/messages", "/v1/identities", "/v1/intent",
+        "/v1/conversations/{id}", "/v1/conversations/{id}/messages", "/healthz", "/readyz", "/openrpc.json",
+        "/openrpc/desk.json", "/openrpc/visitor.json", "/rpc",
     }  # fmt: skip
     assert paths <= set(document["paths"])
     for path in paths:
