@@ -76,6 +76,11 @@ def snoozed(account: str) -> str:
     return f"{{{account}}}:snoozed"
 
 
+def bot(account: str) -> str:
+    """Sorted set of the conversations that the bot holds by the Unix millisecond at which its time is up."""
+    return f"{{{account}}}:bot"
+
+
 def fence(account: str) -> str:
     """Hash slot -> epoch of the router that owns it."""
     return f"{{{account}}}:fence"

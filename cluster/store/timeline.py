@@ -15,6 +15,7 @@ from cluster.store import keys
 from cluster.store.valkey import script
 from models.domain.conversation import ContactRecord, ConversationRecord
 from models.domain.errors import StaleEpoch
+from models.domain.ids import slot_of_conversation
 from models.timeline.cache import SEEN_MESSAGES, LoadedContact, LoadedConversation
 from models.timeline.changes import Changes
 from models.timeline.shard import Missing
@@ -26,6 +27,8 @@ _conversation = msgspec.json.Decoder(ConversationRecord)
 _Command = list[str | int]
 #: Lua puts every argument of a command on its stack, which takes 8,000 (LUAI_MAXCSTACK in luaconf.h).
 _MOST_ARGUMENTS = 4_000
+#: Names of due conversations read at once: 30 KB.
+_DUE_PAGE = 1_000
 
 
 class TimelineStore:
@@ -102,6 +105,29 @@ class TimelineStore:
             )
             for account, contact_id, contact in contacts
         ]
+
+    async def bot_due(self, account: str, slots: range, until_ms: int, most: int) -> list[str]:
+        """List conversations of ``slots`` for which the bot's time is up, longest overdue first.
+
+        Those of other slots are read and left out: they are many only while their router is down.
+
+        Args:
+            account, slots: whose.
+            until_ms: Unix time in milliseconds; what is due later is left out.
+            most: how many at most.
+        """
+        due: list[str] = []
+        start = 0
+        while True:
+            page = await cast(
+                "Awaitable[list[bytes]]",
+                self._redis.zrangebyscore(keys.bot(account), "-inf", until_ms, start=start, num=_DUE_PAGE),
+            )
+            names = [name.decode() for name in page]
+            due += [name for name in names if slot_of_conversation(name) in slots]
+            if len(due) >= most or len(page) < _DUE_PAGE:
+                return due[:most]
+            start += _DUE_PAGE
 
     async def messages(self, account: str, conversation: str, most: int = SEEN_MESSAGES) -> tuple[str, ...]:
         """Return the JSON of a conversation's newest messages, oldest first."""
@@ -189,11 +215,7 @@ def _live_commands(account: str, changes: Changes, add: Any) -> None:
 
 def _index_commands(account: str, changes: Changes, add: Any) -> None:
     """Keep the indexes that a dispatcher and a desk's snapshot read."""
-    for name, since in changes.waiting.items():
-        if since is None:
-            add(["ZREM", keys.waiting(account), name])
-        else:
-            add(["ZADD", keys.waiting(account), since, name])
+    _ranked(keys.waiting(account), changes.waiting, add)
     for name, (left, came) in changes.held.items():
         if left and left != came:
             add(["SREM", keys.holds(account, left), name])
@@ -202,11 +224,17 @@ def _index_commands(account: str, changes: Changes, add: Any) -> None:
             add(["SADD", keys.holds(account, came), name])
         else:
             add(["HDEL", keys.held(account), name])
-    for name, until in changes.snoozed.items():
-        if until is None:
-            add(["ZREM", keys.snoozed(account), name])
+    _ranked(keys.snoozed(account), changes.snoozed, add)
+    _ranked(keys.bot(account), changes.bot, add)
+
+
+def _ranked(index: str, changes: dict[str, int | None], add: Any) -> None:
+    """Bring a sorted set of conversations up to date; None takes one out."""
+    for name, rank in changes.items():
+        if rank is None:
+            add(["ZREM", index, name])
         else:
-            add(["ZADD", keys.snoozed(account), until, name])
+            add(["ZADD", index, rank, name])
 
 
 def _joined(events: list[bytes]) -> str:

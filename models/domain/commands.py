@@ -11,6 +11,7 @@ import msgspec
 
 from models.domain.conversation import ConversationRecord
 from models.domain.message import Attachment
+from models.intent.understanding import Understanding
 
 Role = Literal["agent", "supervisor", "admin"]
 ReleaseReason = Literal["offer_expired", "agent_away", "snooze_over"]
@@ -207,6 +208,26 @@ class Move(Command, frozen=True, kw_only=True, array_like=True, tag=15, gc=False
     length: int = 0
 
 
+class Understood(Command, frozen=True, kw_only=True, array_like=True, tag=16, gc=False):
+    """A router tells itself what was understood of a contact's message.
+
+    Args:
+        seq, text: the message.
+        understanding: None when the model was late or failed.
+    """
+
+    conversation: str
+    seq: int
+    text: str
+    understanding: Understanding | None = None
+
+
+class BotDue(Command, frozen=True, kw_only=True, array_like=True, tag=17, gc=False):
+    """A router tells itself that the bot's time for a conversation is up: for its answer, or for the contact's."""
+
+    conversation: str
+
+
 AnyCommand = (
     Receive
     | Say
@@ -223,6 +244,8 @@ AnyCommand = (
     | Export
     | Adopt
     | Move
+    | Understood
+    | BotDue
 )
 
 

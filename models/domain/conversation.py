@@ -4,9 +4,13 @@ from typing import Literal
 
 import msgspec
 
-State = Literal["waiting", "offered", "assigned", "snoozed", "resolved", "merged"]
-OPEN_STATES: frozenset[State] = frozenset(("waiting", "offered", "assigned", "snoozed"))
+from models.domain.bot import BotState, Insight
+
+State = Literal["bot", "waiting", "offered", "assigned", "snoozed", "resolved", "merged"]
+OPEN_STATES: frozenset[State] = frozenset(("bot", "waiting", "offered", "assigned", "snoozed"))
 HELD_STATES: frozenset[State] = frozenset(("offered", "assigned"))
+#: The open ones that humans must see to: what a dispatcher looks after. None of them ever becomes the bot's again.
+HUMAN_STATES: frozenset[State] = OPEN_STATES - {"bot"}
 
 
 class Thread(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -29,11 +33,11 @@ class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True, omit_default
     Args:
         id: the SessionID.
         contact: id of the contact.
-        state: where it stands; ``offered`` and ``assigned`` occupy an agent's capacity.
+        state: where it stands; ``bot`` answers first, ``offered`` and ``assigned`` occupy an agent's capacity.
         agent: who holds it, while offered or assigned.
         opened_at_ms: Unix time of its first message, in milliseconds.
-        waiting_since_ms: Unix time in milliseconds since when the contact waits for a human; kept when it goes back
-            to the queue.
+        waiting_since_ms: Unix time in milliseconds since when the contact waits for an answer: of the bot, then of a
+            human; kept when it is handed over, and when it goes back to the queue.
         offer_expires_ms: Unix time in milliseconds at which an unanswered offer returns to the queue; 0 when not
             offered.
         snoozed_until_ms: Unix time in milliseconds at which a snoozed conversation comes back; 0 when not snoozed.
@@ -43,6 +47,11 @@ class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True, omit_default
         threads: the channels it runs on; the last one is where the contact wrote last.
         revision: grows with every change, so that late placements are known as such.
         merged_into: the conversation that goes on in its place.
+        owed_seq: number of the newest message that the bot must still answer; 0 when it owes nothing.
+        bot_due_ms: Unix time in milliseconds at which the bot's time is up: for the answer that it owes, or for the
+            contact to go on; 0 when the bot does not hold it.
+        bot: what the bot remembers while it holds it.
+        insight: what was understood of the contact's newest message before an agent took it; agents only.
     """
 
     id: str
@@ -59,6 +68,10 @@ class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True, omit_default
     threads: tuple[Thread, ...] = ()
     revision: int = 0
     merged_into: str = ""
+    owed_seq: int = 0
+    bot_due_ms: int = 0
+    bot: BotState | None = None
+    insight: Insight | None = None
 
 
 class ContactRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

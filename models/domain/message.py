@@ -35,7 +35,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
         conversation: its SessionID.
         seq: its number in the conversation, from 1, without gaps.
         author: who speaks.
-        author_id: the agent's name; empty for the contact and the system.
+        author_id: the agent's name, or ``bot``; empty for the contact and the system.
         text: what was said; at most ``limits.text_bytes`` bytes of UTF-8.
         channel, inbox: where it came in, or goes out.
         source_id: the sender's own id of it (client id, webhook message id); with ``inbox`` it is the key

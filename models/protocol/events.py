@@ -20,7 +20,7 @@ class MessageEvent(Event, frozen=True, tag="message"):
     """Something was said.
 
     At a desk: in a conversation that it holds, by the contact, the system, or an agent, this one among
-    them. At a visitor: by an agent or the system, or by the contact itself on another channel.
+    them. At a visitor: by an agent, the bot or the system, or by the contact itself on another channel.
     """
 
     message: Annotated[MessageJson, Meta(description="The message as stored.")]
@@ -37,8 +37,11 @@ class ChangedEvent(Event, frozen=True, tag="changed"):
     """A conversation on the desk changed."""
 
     change: Annotated[
-        Literal["accepted", "thread"],
-        Meta(description="`accepted`: the agent took it; `thread`: the contact writes on another channel now."),
+        Literal["accepted", "thread", "insight"],
+        Meta(
+            description="`accepted`: the agent took it; `thread`: the contact writes on another channel now; "
+            "`insight`: what the contact wants was understood."
+        ),
     ]
     conversation: RecordJson
 

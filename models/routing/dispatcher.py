@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterable, Mapping
 from heapq import heapify, heappop, heappush
 
 from models.domain.commands import AnyReply, Done, Offer, Release, ReleaseReason
-from models.domain.conversation import HELD_STATES, OPEN_STATES, Placement, State
+from models.domain.conversation import HELD_STATES, HUMAN_STATES, Placement, State
 from models.routing.policy import Lane, LeastLoaded, Policy
 from models.routing.ranking import Ranking
 from models.routing.roster import Profile, Roster, Status
@@ -152,7 +152,7 @@ class Dispatcher:
         known = {
             conversation: _place(case.placement)
             for conversation, case in self._cases.items()
-            if case.placement.state in OPEN_STATES
+            if case.placement.state in HUMAN_STATES
         }
         return sorted(each for each in places.keys() | known.keys() if places.get(each) != known.get(each))
 
@@ -192,7 +192,7 @@ class Dispatcher:
         if case.flight is not None or not self._running:
             return
         self._due.discard(conversation)
-        if case.rest_ms > now_ms and placement.state in OPEN_STATES:
+        if case.rest_ms > now_ms and placement.state in HUMAN_STATES:
             self._due.put(conversation, case.rest_ms)
         elif placement.state == "waiting":
             self._line_up(case, now_ms)
@@ -288,7 +288,7 @@ class Dispatcher:
         if case.flight is not None:
             self._due.put(conversation, now_ms + self._terms.retry_ms)
             self._read(conversation)
-        elif case.placement.state in OPEN_STATES:
+        elif case.placement.state in HUMAN_STATES:
             self._settle(case, now_ms)
         else:
             self._drop(case, now_ms)

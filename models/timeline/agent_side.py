@@ -23,7 +23,7 @@ from models.domain.errors import BadRequest, Conflict, Forbidden, NotFound
 from models.domain.message import Message
 from models.domain.outgoing import Outgoing
 from models.timeline.cache import Contact, Conversation
-from models.timeline.turn import Turn, message_event, record_event, refuse
+from models.timeline.turn import Turn, message_event, record_event, refuse, refuse_state
 
 _encode = msgspec.json.Encoder().encode
 #: Channels whose contacts read on our own sockets or poll the API; all others are sent by an outbox.
@@ -63,11 +63,11 @@ def _checked(turn: Turn, command: ByAgent, found: Held | None, *, states: frozen
         return refuse(NotFound, "no such conversation")
     record = found[1].record
     if record.state not in OPEN_STATES:
-        return refuse(Conflict, f"this conversation is {record.state}")
+        return refuse_state(record)
     if command.role == "agent" and record.agent != command.by:
         return refuse(Forbidden, "this conversation is not yours")
     if record.state not in states:
-        return refuse(Conflict, f"this conversation is {record.state}")
+        return refuse_state(record)
     return None
 
 
@@ -87,6 +87,9 @@ def say(turn: Turn, command: Say, found: Held | None) -> Receipt | Refusal:
         return refuse(BadRequest, f"this conversation has no thread on channel {command.channel[:64]!r}")
     if conversation.record.state == "offered" and conversation.record.agent == command.by:
         _take(turn, contact, conversation)
+    elif conversation.record.state == "bot":
+        # whoever is answered by a human, or talked about among them, is theirs
+        turn.replace(contact, conversation, state="waiting")
     seq = conversation.seq + 1
     message = Message(
         id=f"{conversation.record.id}-{seq}",
@@ -105,12 +108,12 @@ def say(turn: Turn, command: Say, found: Held | None) -> Receipt | Refusal:
     )
     data = turn.append(contact, conversation, message)
     if not command.internal:
-        _send(turn, contact, message, data, thread)
+        send(turn, contact, message, data, thread)
     return turn.receipt(conversation)
 
 
-def _send(turn: Turn, contact: Contact, message: Message, data: bytes, thread: Thread) -> None:
-    """Show an answer on the contact's open sockets, and hand it to the outbox of a vendor's channel."""
+def send(turn: Turn, contact: Contact, message: Message, data: bytes, thread: Thread) -> None:
+    """Show an answer of an agent or the bot on the contact's open sockets; a vendor's channel gets it by the outbox."""
     changes = turn.changes[contact.account]
     changes.tell_visitors(contact.id, message_event(data))
     if thread.channel not in OWN_CHANNELS:
@@ -249,7 +252,7 @@ def agent_typing(turn: Turn, command: Typing, found: Held | None) -> Done | Refu
 
 
 def delivered(turn: Turn, command: Delivered, found: Held | None) -> Done | Refusal:
-    """Tell the desk what became of an answer that went out through a vendor."""
+    """Tell the desk what became of an answer that went out through a vendor; if it was the bot's, humans go on."""
     if found is None:
         return refuse(NotFound, "no such conversation")
     contact, conversation = found
@@ -258,4 +261,7 @@ def delivered(turn: Turn, command: Delivered, found: Held | None) -> Done | Refu
             {"type": "delivery", "message": command.message, "state": command.state, "detail": command.detail}
         )
         turn.changes_of(contact.account, contact.slot).tell_desk(conversation.record.agent, event)
+    elif conversation.record.state == "bot" and command.state == "failed":
+        turn.replace(contact, conversation, state="waiting")
+        turn.count("bot_handed_over_undelivered")
     return Done(conversation=conversation.record.id)

@@ -22,10 +22,12 @@ class Changes:
         waiting: conversation -> Unix ms since when it waits, None when it no longer does.
         held: conversation -> (agent whose desk it left, agent whose desk it came to); empty means nobody.
         snoozed: conversation -> Unix ms at which it comes back, None when it did.
+        bot: conversation -> Unix ms at which the bot's time is up, None when it holds it no longer.
         outgoing: answers that a channel must send.
     """
 
     __slots__ = (
+        "bot",
         "contacts",
         "conversations",
         "desk",
@@ -52,6 +54,7 @@ class Changes:
         self.waiting: dict[str, int | None] = {}
         self.held: dict[str, tuple[str, str]] = {}
         self.snoozed: dict[str, int | None] = {}
+        self.bot: dict[str, int | None] = {}
         self.outgoing: list[Outgoing] = []
 
     def tell_desk(self, agent: str, event: bytes) -> None:

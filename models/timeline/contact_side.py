@@ -1,15 +1,21 @@
 """What a contact can cause: a message, and the joining of two of its identities."""
 
+from typing import Any
+
 import msgspec
 
+from models.domain.bot import Insight
 from models.domain.commands import Adopt, Done, Export, Exported, Move, Moved, Receipt, Receive, Refusal, Typing
 from models.domain.conversation import HELD_STATES, ConversationRecord, Thread
 from models.domain.errors import Conflict, Forbidden, NotFound
 from models.domain.message import Message
+from models.timeline import bot_side
 from models.timeline.cache import Contact, Conversation
 from models.timeline.turn import Turn, message_event, record_event, refuse
 
 _message = msgspec.json.Decoder(Message)
+#: Where an agent does not yet know what the contact wants.
+_UNDERSTOOD_STATES = frozenset(("bot", "waiting", "offered"))
 
 
 def receive(turn: Turn, command: Receive) -> Receipt | Moved | Refusal:
@@ -30,12 +36,9 @@ def receive(turn: Turn, command: Receive) -> Receipt | Moved | Refusal:
     if command.conversation and (conversation is None or conversation.record.id != command.conversation):
         return _refuse_other_conversation(contact, command.conversation)
     if conversation is None:
-        thread = Thread(channel=command.channel, inbox=command.inbox, external_id=command.external_id)
-        conversation = turn.open(contact, skill=command.skill, preferred=contact.record.last_agent, threads=(thread,))
+        conversation = _opened(turn, contact, command)
     else:
-        _follow_thread(turn, contact, conversation, command)
-        if conversation.record.state == "snoozed":
-            turn.replace(contact, conversation, state="waiting", waiting_since_ms=turn.now_ms, snoozed_until_ms=0)
+        _goes_on(turn, contact, conversation, command)
     record = conversation.record
     seq = conversation.seq + 1
     data = turn.append(
@@ -59,7 +62,27 @@ def receive(turn: Turn, command: Receive) -> Receipt | Moved | Refusal:
     if command.channel != "web":
         # what was written elsewhere shows on the contact's open web page; web pages know what they sent themselves
         turn.changes[contact.account].tell_visitors(contact.id, message_event(data))
+    if turn.bot.answers is not None and record.state in _UNDERSTOOD_STATES:
+        bot_side.wonder(turn, contact, conversation, command.text)
     return turn.receipt(conversation)
+
+
+def _opened(turn: Turn, contact: Contact, command: Receive) -> Conversation:
+    """Open a conversation for a contact's message: the bot's, if it has room, or one that waits for a human."""
+    thread = Thread(channel=command.channel, inbox=command.inbox, external_id=command.external_id)
+    bots: dict[str, Any] = {}
+    if turn.bot_takes_one():
+        bots = {"state": "bot", "owed_seq": 1, "bot_due_ms": turn.now_ms + turn.bot.patience_ms}
+    return turn.open(contact, skill=command.skill, preferred=contact.record.last_agent, threads=(thread,), **bots)
+
+
+def _goes_on(turn: Turn, contact: Contact, conversation: Conversation, command: Receive) -> None:
+    """Make an open conversation ready for the message that its contact wrote."""
+    _follow_thread(turn, contact, conversation, command)
+    if conversation.record.state == "snoozed":
+        turn.replace(contact, conversation, state="waiting", waiting_since_ms=turn.now_ms, snoozed_until_ms=0)
+    elif conversation.record.state == "bot":
+        bot_side.asked(turn, contact, conversation)
 
 
 def _refuse_other_conversation(contact: Contact, wanted: str) -> Refusal:
@@ -125,10 +148,7 @@ def adopt(turn: Turn, command: Adopt) -> Done | Moved | Refusal:
     source = command.record
     conversation = contact.open
     if conversation is None:
-        conversation = turn.open(
-            contact, skill=source.skill, preferred=source.agent or source.preferred, threads=source.threads
-        )
-        turn.replace(contact, conversation, waiting_since_ms=source.waiting_since_ms)
+        conversation = _opened_like(turn, contact, source)
     else:
         _join(turn, contact, conversation, source)
     for message in carried:
@@ -143,6 +163,35 @@ def adopt(turn: Turn, command: Adopt) -> Done | Moved | Refusal:
     return Done(conversation=conversation.record.id)
 
 
+def _opened_like(turn: Turn, contact: Contact, source: ConversationRecord) -> Conversation:
+    """Open the conversation in which another one goes on: with the bot if it is there and owes nothing."""
+    bots: dict[str, Any] = {}
+    if _settled_by_bot(source):
+        bots = {"state": "bot", "bot": source.bot, "bot_due_ms": turn.now_ms + turn.bot.idle_ms}
+    return turn.open(
+        contact,
+        skill=source.skill,
+        preferred=source.agent or source.preferred,
+        threads=source.threads,
+        waiting_since_ms=source.waiting_since_ms,
+        insight=_carried_insight(source),
+        **bots,
+    )
+
+
+def _settled_by_bot(source: ConversationRecord) -> bool:
+    """Tell whether nobody waits for an answer to what another conversation carries over.
+
+    An answer that the bot owes there would come to nothing: humans give it.
+    """
+    return source.state == "bot" and not source.owed_seq
+
+
+def _carried_insight(source: ConversationRecord) -> Insight | None:
+    """Return what was understood, of a message that will have another number here."""
+    return msgspec.structs.replace(source.insight, seq=0) if source.insight else None
+
+
 def _join(turn: Turn, contact: Contact, conversation: Conversation, source: ConversationRecord) -> None:
     """Make an open conversation ready for the messages of another one."""
     ours = conversation.record.threads
@@ -150,7 +199,19 @@ def _join(turn: Turn, contact: Contact, conversation: Conversation, source: Conv
     record = turn.replace(contact, conversation, threads=theirs + ours)
     if record.state in HELD_STATES:
         turn.changes[contact.account].tell_desk(record.agent, record_event("changed", "thread", record))
-    elif record.state == "snoozed" != source.state:
+    elif record.state == "bot" and not _settled_by_bot(source):
+        # where humans have to do with one of the two, they have with both
+        since_ms = source.waiting_since_ms
+        turn.replace(
+            contact,
+            conversation,
+            state="waiting",
+            waiting_since_ms=min(since_ms, record.waiting_since_ms) if record.owed_seq else since_ms,
+            skill=record.skill or source.skill,
+            preferred=source.agent or source.preferred or record.preferred,
+            insight=record.insight or _carried_insight(source),
+        )
+    elif record.state == "snoozed" != source.state and not _settled_by_bot(source):
         # somebody waits for an answer to what is carried over
         turn.replace(
             contact, conversation, state="waiting", waiting_since_ms=source.waiting_since_ms, snoozed_until_ms=0

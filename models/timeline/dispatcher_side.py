@@ -4,7 +4,7 @@ from models.domain.commands import Done, Fence, Offer, Refusal, Release
 from models.domain.conversation import HELD_STATES
 from models.domain.errors import Conflict, NotFound, StaleEpoch
 from models.timeline.agent_side import Held
-from models.timeline.turn import Turn, offered_event, refuse
+from models.timeline.turn import Turn, offered_event, refuse, refuse_state
 
 
 def fence(turn: Turn, command: Fence) -> Done | Refusal:
@@ -32,7 +32,7 @@ def offer(turn: Turn, command: Offer, found: Held | None) -> Done | Refusal:
     if record.state == "offered" and record.agent == command.agent:
         return Done(conversation=record.id)
     if record.state != "waiting":
-        return refuse(Conflict, f"this conversation is {record.state}")
+        return refuse_state(record)
     if command.revision not in (0, record.revision):
         return refuse(Conflict, "this conversation changed since the offer was decided")
     turn.replace(contact, conversation, state="offered", agent=command.agent, offer_expires_ms=command.expires_at_ms)
@@ -51,7 +51,7 @@ def release(turn: Turn, command: Release, found: Held | None) -> Done | Refusal:
     record = conversation.record
     if command.reason == "snooze_over":
         if record.state != "snoozed":
-            return refuse(Conflict, f"this conversation is {record.state}")
+            return refuse_state(record)
         turn.replace(contact, conversation, state="waiting", waiting_since_ms=turn.now_ms, snoozed_until_ms=0)
         return Done(conversation=record.id)
     if record.agent != command.agent or record.state not in HELD_STATES:

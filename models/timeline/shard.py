@@ -20,6 +20,7 @@ from models.domain.commands import (
     Adopt,
     AnyCommand,
     AnyReply,
+    BotDue,
     Command,
     Decline,
     Delivered,
@@ -34,11 +35,13 @@ from models.domain.commands import (
     Snooze,
     Transfer,
     Typing,
+    Understood,
 )
 from models.domain.conversation import Placement
 from models.domain.errors import BadRequest, InvalidId
 from models.domain.ids import slot_of_contact, slot_of_conversation
-from models.timeline import agent_side, contact_side, dispatcher_side
+from models.timeline import agent_side, bot_side, contact_side, dispatcher_side
+from models.timeline.bot_part import BotPart, Question
 from models.timeline.cache import Contact, Conversation, LoadedContact
 from models.timeline.changes import Changes
 from models.timeline.turn import Turn, refuse
@@ -60,7 +63,11 @@ _BY_CONVERSATION: dict[type[Command], Callable[[Turn, Any, agent_side.Held | Non
     Delivered: agent_side.delivered,
     Offer: dispatcher_side.offer,
     Release: dispatcher_side.release,
+    Understood: bot_side.understood,
+    BotDue: bot_side.bot_due,
 }
+#: Nothing is understood here, and whatever the bot holds from before is handed over when it is due.
+_NO_BOT = BotPart()
 
 
 class Missing(NamedTuple):
@@ -77,11 +84,15 @@ class Outcome(msgspec.Struct, frozen=True):
         replies: one per command, in order.
         changes: account -> what must be written, atomically per account.
         placements: what dispatchers must hear once it is written.
+        questions: what is to be understood once it is written.
+        counts: what the bot did -> how often.
     """
 
     replies: list[AnyReply]
     changes: dict[str, Changes]
     placements: list[Placement]
+    questions: list[Question]
+    counts: dict[str, int]
 
 
 def slot_of(command: AnyCommand) -> int:
@@ -114,10 +125,14 @@ class Shard:
     Args:
         entropy: gives that many random bytes from the operating system.
         cached_contacts: how many contacts are kept in memory; the longest untouched are dropped first.
+        bot: its part in the conversations.
     """
 
-    def __init__(self, *, entropy: Callable[[int], bytes], cached_contacts: int = 50_000) -> None:
+    def __init__(
+        self, *, entropy: Callable[[int], bytes], cached_contacts: int = 50_000, bot: BotPart = _NO_BOT
+    ) -> None:
         self._entropy = entropy
+        self._bot = bot
         self._cached_contacts = cached_contacts
         self._contacts: dict[str, Contact] = {}
         #: conversation -> its contact, for the conversations in memory.
@@ -155,14 +170,15 @@ class Shard:
             for conversation in contact.conversations:
                 self._homes[conversation] = contact
 
-    def apply(self, commands: Sequence[AnyCommand], now_ms: int) -> Outcome:
+    def apply(self, commands: Sequence[AnyCommand], now_ms: int, bot_room: int = 0) -> Outcome:
         """Decide a batch, in order; everything in ``missing`` must have been learnt before.
 
         Args:
             commands: what to do, of any accounts of this shard.
             now_ms: Unix time, in milliseconds.
+            bot_room: how many messages the bot can take on; 0 while it is off or has too much to do.
         """
-        turn = Turn(now_ms, self._entropy, self._contacts, self.dispatcher_epochs)
+        turn = Turn(now_ms, self._entropy, self._contacts, self.dispatcher_epochs, self._bot, bot_room)
         replies: list[AnyReply] = []
         answer = replies.append
         receive = contact_side.receive
@@ -172,7 +188,7 @@ class Shard:
             else:
                 answer(self._decide(turn, command))
         self._settle(commands, turn, now_ms)
-        return Outcome(replies, turn.changes, list(turn.placed.values()))
+        return Outcome(replies, turn.changes, list(turn.placed.values()), turn.questions, turn.counts)
 
     def _decide(self, turn: Turn, command: AnyCommand) -> AnyReply:
         if isinstance(command, Fence):

@@ -8,24 +8,33 @@ import msgspec
 from models.domain.commands import Receipt, Refusal
 from models.domain.conversation import (
     HELD_STATES,
+    OPEN_STATES,
     ContactRecord,
     ConversationRecord,
     Placement,
-    Thread,
     placement_of,
 )
-from models.domain.errors import RaydeskError
+from models.domain.errors import Conflict, RaydeskError
 from models.domain.ids import conversation_id
 from models.domain.message import Message
+from models.timeline.bot_part import BotPart, Question
 from models.timeline.cache import Contact, Conversation
 from models.timeline.changes import Changes
 
 _encode = msgspec.json.Encoder().encode
+#: What a record keeps of the bot ends with the bot's part in the conversation.
+_WITHOUT_BOT: dict[str, Any] = {"owed_seq": 0, "bot_due_ms": 0, "bot": None}
 
 
 def refuse(error: type[RaydeskError], detail: str) -> Refusal:
     """Answer that it did not happen, and why."""
     return Refusal(name=error.name, detail=detail)
+
+
+def refuse_state(record: ConversationRecord) -> Refusal:
+    """Answer that a conversation does not stand where this could happen."""
+    where = "with the bot" if record.state == "bot" else record.state
+    return refuse(Conflict, f"this conversation is {where}")
 
 
 def message_event(data: bytes) -> bytes:
@@ -54,9 +63,23 @@ class Turn:
         entropy: gives that many random bytes from the operating system.
         contacts: the shard's cache.
         dispatcher_epochs: account -> the newest dispatcher's epoch.
+        bot: its part here.
+        bot_room: how many messages the bot can take on; others go to humans at once.
     """
 
-    __slots__ = ("changes", "contacts", "dispatcher_epochs", "dropped", "entropy", "now_ms", "placed")
+    __slots__ = (
+        "bot",
+        "bot_room",
+        "changes",
+        "contacts",
+        "counts",
+        "dispatcher_epochs",
+        "dropped",
+        "entropy",
+        "now_ms",
+        "placed",
+        "questions",
+    )
 
     def __init__(
         self,
@@ -64,11 +87,18 @@ class Turn:
         entropy: Callable[[int], bytes],
         contacts: dict[str, Contact],
         dispatcher_epochs: dict[str, int],
+        bot: BotPart,
+        bot_room: int,
     ) -> None:
         self.now_ms = now_ms
         self.entropy = entropy
         self.contacts = contacts
         self.dispatcher_epochs = dispatcher_epochs
+        self.bot = bot
+        self.bot_room = bot_room
+        self.questions: list[Question] = []
+        #: what the bot did -> how often.
+        self.counts: dict[str, int] = {}
         self.changes: dict[str, Changes] = {}
         self.placed: dict[str, Placement] = {}
         #: conversations that left the cache because their contact has newer ones.
@@ -81,6 +111,17 @@ class Turn:
             changes = self.changes[account] = Changes()
         changes.slots.add(slot)
         return changes
+
+    def bot_takes_one(self) -> bool:
+        """Take a place of those that the bot has for messages, if there is one."""
+        if self.bot_room <= 0:
+            return False
+        self.bot_room -= 1
+        return True
+
+    def count(self, what: str) -> None:
+        """Count something that the bot did."""
+        self.counts[what] = self.counts.get(what, 0) + 1
 
     def append(self, contact: Contact, conversation: Conversation, message: Message) -> bytes:
         """Add a message that carries the conversation's next number; returns its JSON."""
@@ -121,19 +162,34 @@ class Turn:
     def replace(self, contact: Contact, conversation: Conversation, **fields: Any) -> ConversationRecord:
         """Change a conversation's record, keep the indexes in step, and let the dispatcher know.
 
-        The indexes (waiting, held, snoozed) follow from the state alone, so they cannot disagree with it.
+        The indexes (waiting, held, snoozed, the bot's) follow from the record alone, so they cannot disagree with it.
         """
         before = conversation.record
+        if before.state == "bot" != fields.get("state", "bot"):
+            fields |= _WITHOUT_BOT
         record = msgspec.structs.replace(before, revision=before.revision + 1, **fields)
         conversation.record = record
         changes = self.changes_of(contact.account, contact.slot)
         changes.conversations[record.id] = record
-        changes.waiting[record.id] = record.waiting_since_ms if record.state == "waiting" else None
+        states = (before.state, record.state)
+        if "waiting" in states:
+            changes.waiting[record.id] = record.waiting_since_ms if record.state == "waiting" else None
         self._hold(changes, before, record)
-        if "snoozed" in (before.state, record.state):
+        if "snoozed" in states:
             changes.snoozed[record.id] = record.snoozed_until_ms if record.state == "snoozed" else None
-        self.placed[record.id] = placement_of(contact.account, record)
+        if "bot" not in states:
+            self.placed[record.id] = placement_of(contact.account, record)
+            return record
+        changes.bot[record.id] = record.bot_due_ms if record.state == "bot" else None
+        if record.state != "bot" and record.state in OPEN_STATES:
+            # a dispatcher hears of a conversation when it becomes one for humans, and not of one that never did
+            self.placed[record.id] = placement_of(contact.account, record)
         return record
+
+    def keep(self, contact: Contact, conversation: Conversation, **fields: Any) -> None:
+        """Change of a record what neither an index nor a dispatcher looks at; the revision stays."""
+        record = conversation.record = msgspec.structs.replace(conversation.record, **fields)
+        self.changes_of(contact.account, contact.slot).conversations[record.id] = record
 
     def _hold(self, changes: Changes, before: ConversationRecord, after: ConversationRecord) -> None:
         """Note whose desk it left and whose it came to, over all that happens to it in this batch."""
@@ -152,26 +208,28 @@ class Turn:
         self.changes_of(contact.account, contact.slot).contacts[contact.id] = contact.record
         return contact.record
 
-    def open(self, contact: Contact, *, skill: str, preferred: str, threads: tuple[Thread, ...]) -> Conversation:
-        """Open a conversation for a contact that has none, and put it in the waiting line."""
+    def open(self, contact: Contact, **fields: Any) -> Conversation:
+        """Open a conversation for a contact that has none.
+
+        Args:
+            contact: who has none.
+            fields: of its record, ``threads`` among them; it waits for a human unless they say otherwise.
+        """
         # a visitor's cursor compares a contact's SessionIDs, so they must sort even if the clock stepped back
         opened_at_ms = max(self.now_ms, contact.last.record.opened_at_ms + 1) if contact.last else self.now_ms
+        placed: dict[str, Any] = {"state": "waiting", "waiting_since_ms": self.now_ms} | fields
         record = ConversationRecord(
             id=conversation_id(opened_at_ms, contact.slot, self.entropy(10)),
             contact=contact.id,
-            state="waiting",
             opened_at_ms=opened_at_ms,
-            waiting_since_ms=self.now_ms,
-            skill=skill,
-            preferred=preferred,
-            threads=threads,
+            **placed,
         )
         conversation = Conversation(record)
         contact.open = contact.conversations[record.id] = conversation
         self.changes_of(contact.account, contact.slot).opened.append((contact.id, record.id))
         self.replace(contact, conversation)
         identities = contact.record.identities
-        added = tuple(thread for thread in threads if thread not in identities)
+        added = tuple(thread for thread in record.threads if thread not in identities)
         self.replace_contact(contact, open=record.id, identities=identities + added)
         return conversation
 

@@ -38,14 +38,18 @@ from models.domain.commands import (
     Snooze,
     Transfer,
     Typing,
+    Understood,
 )
 from models.domain.conversation import ContactRecord, ConversationRecord
 from models.domain.errors import CursorAhead, InvalidId, NotFound, StaleEpoch
-from models.domain.ids import contact_id, conversation_id, slot_of_contact
+from models.domain.ids import contact_id, conversation_id, slot_of_contact, slot_of_conversation
 from models.domain.message import Message
 from models.domain.outgoing import Outgoing
+from models.intent.understanding import Understanding
+from models.timeline.bot_part import BotPart
 from models.timeline.changes import Changes
 from models.timeline.shard import Missing, Shard
+from tests.bots import SURE, UNSURE, PlainBot
 from tests.models.timeline.truthful_store import TruthfulStore
 
 pytestmark = pytest.mark.anyio
@@ -80,7 +84,7 @@ class World:
         self.claimed: set[str] = set()
 
     def new_core(self) -> Shard:
-        return Shard(entropy=lambda size: next(self.serial).to_bytes(size, "big"))
+        return Shard(entropy=lambda size: next(self.serial).to_bytes(size, "big"), bot=BotPart(answers=PlainBot()))
 
     async def take_over(self) -> None:
         """Another incarnation begins, with nothing in memory."""
@@ -88,7 +92,7 @@ class World:
         self.epoch = await self.store.next_epoch()
         self.claimed = set()
 
-    async def ask(self, *commands: AnyCommand) -> list:
+    async def ask(self, *commands: AnyCommand, bot_room: int = 0) -> list:
         self.now_ms += 1
         if not self.epoch:
             await self.take_over()
@@ -100,7 +104,7 @@ class World:
         found = await self.store.load(missing)
         assert by_id(found) == by_id(self.model.load(missing))
         self.core.learn(found)
-        outcome = self.core.apply(commands, self.now_ms)
+        outcome = self.core.apply(commands, self.now_ms, bot_room)
         for account, changes in outcome.changes.items():
             if not changes.empty:
                 await self.store.append(account, self.epoch, changes)
@@ -110,7 +114,9 @@ class World:
     def contact(self, who: str, channel: str = "web", account: str = "acme") -> str:
         return contact_id(account, channel, channel, who)
 
-    async def write(self, text: str, who: str = "v1", channel: str = "web", account: str = "acme") -> str:
+    async def write(
+        self, text: str, who: str = "v1", channel: str = "web", account: str = "acme", *, bot_room: int = 0
+    ) -> str:
         command = Receive(
             account=account,
             contact=self.contact(who, channel, account),
@@ -121,8 +127,12 @@ class World:
             text=text,
             received_at_ms=1,
         )
-        (reply,) = await self.ask(command)
+        (reply,) = await self.ask(command, bot_room=bot_room)
         return reply.conversation
+
+    async def understood(self, conversation: str, text: str, understanding: Understanding) -> None:
+        command = Understood(account="acme", conversation=conversation, seq=1, text=text, understanding=understanding)
+        await self.ask(command)
 
     async def offer(self, conversation: str, agent: str = "ann") -> None:
         await self.ask(Offer(account="acme", conversation=conversation, agent=agent, epoch=0, expires_at_ms=99))
@@ -188,6 +198,11 @@ class World:
         fourth = await self.write("four", "v4")
         await self.offer(fourth)
         await self.ask(Typing(account="acme", conversation=fourth, contact=self.contact("v4")))
+        answered = await self.write("five", "v5", "wechat", bot_room=1)
+        await self.understood(answered, "five", SURE)
+        unsure = await self.write("six", "v6", bot_room=1)
+        await self.understood(unsure, "six", UNSURE)
+        await self.write("seven", "v7", bot_room=1)
 
     async def desk(self, agent: str, cursor: int | None = None) -> DeskState:
         state = await self.reading.desk("acme", agent, cursor)
@@ -229,6 +244,31 @@ async def everything(redis: Redis) -> dict[bytes, object]:
     return found
 
 
+# -- the bot's index ----------------------------------------------------------------------------------------
+
+
+async def test_what_the_bot_is_due_for_is_found_by_the_router_that_owns_it(world: World) -> None:
+    conversations = [await world.write(f"m{which}", f"v{which}", bot_room=1) for which in range(6)]
+    dues = {each: world.model.accounts["acme"].bot[each] for each in conversations}
+    assert sorted(dues.values()) == list(dues.values())
+    last = dues[conversations[3]]
+    assert await world.store.bot_due("acme", ALL_SLOTS, last, 10) == conversations[:4]
+    assert await world.store.bot_due("acme", ALL_SLOTS, last, 2) == conversations[:2]
+    assert await world.store.bot_due("bolt", ALL_SLOTS, last, 10) == []
+    slots = {each: slot_of_conversation(each) for each in conversations}
+    for each in conversations[:4]:
+        assert each in await world.store.bot_due("acme", range(slots[each], slots[each] + 1), last, 10)
+    others = range(max(slots.values()) + 1, 1025)
+    assert await world.store.bot_due("acme", others, last, 10) == []
+
+
+async def test_what_other_routers_are_due_for_hides_nothing(world: World, redis: Redis) -> None:
+    theirs = {conversation_id(1, 5, which.to_bytes(10, "big")): 1 for which in range(2_500)}
+    ours = {conversation_id(1, 900, which.to_bytes(10, "big")): 2 for which in range(3)}
+    await redis.zadd(keys.bot("acme"), theirs | ours)
+    assert await world.store.bot_due("acme", range(512, 1024), 9, 10) == sorted(ours)
+
+
 # -- the append ---------------------------------------------------------------------------------------------
 
 
@@ -252,7 +292,11 @@ async def test_the_store_holds_what_its_model_holds(world: World) -> None:
         assert await world.redis.hgetall(keys.held(account)) == {
             name.encode(): agent.encode() for name, agent in model.held.items()
         }
-        for index, expected in ((keys.waiting(account), model.waiting), (keys.snoozed(account), model.snoozed)):
+        for index, expected in (
+            (keys.waiting(account), model.waiting),
+            (keys.snoozed(account), model.snoozed),
+            (keys.bot(account), model.bot),
+        ):
             found = await world.redis.zrange(index, 0, -1, withscores=True)
             assert {name.decode(): int(score) for name, score in found} == expected
         for agent in ("ann", "bob"):
@@ -267,6 +311,7 @@ async def test_the_store_holds_what_its_model_holds(world: World) -> None:
     assert world.model.accounts["acme"].outbox
     assert world.model.accounts["acme"].snoozed == {}
     assert world.model.accounts["acme"].held
+    assert len(world.model.accounts["acme"].bot) == 2
 
 
 async def test_what_is_loaded_is_what_was_in_memory(world: World) -> None:
@@ -329,6 +374,7 @@ def changes_of_everything(contact: str, conversation: str) -> Changes:
     changes.waiting = {conversation: 5}
     changes.held = {conversation: ("", "ann")}
     changes.snoozed = {conversation: 9}
+    changes.bot = {conversation: 7}
     changes.outgoing = [
         Outgoing(
             account="acme",
@@ -368,7 +414,7 @@ async def test_a_stale_epoch_writes_and_says_nothing_at_all(world: World, redis:
         await world.store.claim("acme", new, ALL_SLOTS)
         await world.store.append("acme", new, changes)
         said = [(await heard.get_message(timeout=5))["channel"] for _ in range(4)]
-    assert len(await everything(redis)) == len(before) + 11
+    assert len(await everything(redis)) == len(before) + 12
     assert sorted(said) == sorted(
         name.encode()
         for name in (

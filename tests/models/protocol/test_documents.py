@@ -21,6 +21,7 @@ from models.domain.commands import (
     Snooze,
     Transfer,
     Typing,
+    Understood,
 )
 from models.domain.errors import documented_errors
 from models.domain.ids import contact_id
@@ -29,8 +30,10 @@ from models.protocol.events import DESK_EVENTS, VISITOR_EVENTS
 from models.protocol.markdown import UnknownTable, rewritten, tables
 from models.protocol.methods import METHODS, methods_at
 from models.protocol.openrpc import DOORS, openrpc_document
+from models.timeline.bot_part import BotPart
 from models.timeline.cache import LoadedContact
 from models.timeline.shard import Shard
+from tests.bots import SURE, PlainBot
 
 # -- types
 
@@ -133,7 +136,7 @@ class Story:
     """One contact's conversation with one agent, and all that was told about it."""
 
     def __init__(self):
-        self.shard = Shard(entropy=lambda count: bytes(count))
+        self.shard = Shard(entropy=lambda count: bytes(count), bot=BotPart(answers=PlainBot()))
         self.shard.learn([LoadedContact(ACCOUNT, CONTACT)])
         self.desk = []
         self.visitor = []
@@ -182,6 +185,7 @@ def told():
     about = {"account": ACCOUNT, "epoch": 1, "agent": "ann"}
     story.receive()
     story.offer()
+    story.tell(Understood(account=ACCOUNT, conversation=story.conversation, seq=1, text="hello", understanding=SURE))
     story.by_ann(Accept)
     story.receive("wechat")
     story.by_ann(Say, client_id="1", text="hi", received_at_ms=NOW_MS)

@@ -303,3 +303,19 @@ def test_closed_conversations_are_forgotten_in_the_end():
     assert core.revision("s1") == 3
     core.tick(TERMS.forget_ms)
     assert core.revision("s1") == -1
+
+
+def test_what_the_bot_holds_is_nobodys_to_take_and_no_difference():
+    core = dispatcher(BEN)
+    bots = Placement(account="demo", conversation="a", revision=1, state="bot")
+    assert core.place(bots, 1) == []
+    assert core.differences([], {}, []) == []
+    assert (core.census().waiting, core.census().held) == (0, 0)
+    assert core.tick(TERMS.forget_ms + 2) == []
+    assert core.revision("a") == -1
+
+
+def test_what_the_bot_handed_over_is_offered():
+    core = dispatcher(BEN)
+    core.place(Placement(account="demo", conversation="a", revision=1, state="bot"), 1)
+    assert offered(core.place(waiting("a", since=1, revision=2), 2)) == [("a", "ben")]

@@ -32,6 +32,8 @@ class Desk:
         self.router = RouterModel(self.store)
         self.now_ms = 1_000
         self.sources = 0
+        #: how many messages the bot takes in a turn; none, so that a first message waits for a human
+        self.bot_room = 0
 
     @property
     def keys(self):
@@ -39,7 +41,7 @@ class Desk:
 
     def ask(self, command: AnyCommand) -> AnyReply:
         self.now_ms += 1
-        return self.router.turn([command], self.now_ms)[0]
+        return self.router.turn([command], self.now_ms, bot_room=self.bot_room)[0]
 
     def restart(self) -> None:
         self.router = RouterModel(self.store)

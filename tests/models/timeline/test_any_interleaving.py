@@ -17,6 +17,7 @@ from models.domain.commands import (
     Accept,
     Adopt,
     AnyCommand,
+    BotDue,
     Decline,
     Delivered,
     Done,
@@ -35,12 +36,15 @@ from models.domain.commands import (
     Snooze,
     Transfer,
     Typing,
+    Understood,
 )
 from models.domain.conversation import HELD_STATES, OPEN_STATES
 from models.domain.errors import StaleEpoch
 from models.domain.ids import contact_id, slot_of_contact
 from models.domain.message import Message
+from models.intent.understanding import Understanding
 from models.timeline.agent_side import OWN_CHANNELS
+from tests.bots import SURE, UNSURE
 from tests.models.timeline.routers import RouterModel, TurnFailed
 from tests.models.timeline.truthful_store import TruthfulStore
 
@@ -75,13 +79,19 @@ class RouterMachine(RuleBasedStateMachine):
         self.older: dict[tuple[str, str], list[DeskState]] = defaultdict(list)
         self.exports: list[tuple[str, str, str, Exported]] = []
         self.seen_sizes: dict[tuple[str, str], int] = {}
+        self.bot_room = 0
+        self.humans: set[str] = set()  # conversations that were not the bot's at some time
 
-    @initialize(eager=st.booleans())
-    def a_desk_at_work(self, eager: bool) -> None:
-        """One conversation is accepted, one offered, one waits."""
+    @initialize(eager=st.booleans(), bots=st.booleans())
+    def a_desk_at_work(self, eager: bool, bots: bool) -> None:
+        """One conversation is accepted, one offered, one waits; or all of them are the bot's."""
+        self.bot_room = 5 * bots
         for which in range(3):
             self.contact_writes("acme", which)
         self.run("stored")
+        if bots:
+            self.eager = eager
+            return
         for agent in ("ann", "bob"):
             self.dispatcher_offers("acme", 0, agent, stale=1, expected=True)
             self.run("stored")
@@ -118,8 +128,8 @@ class RouterMachine(RuleBasedStateMachine):
 
     # -- commands ---------------------------------------------------------------------------------------
 
-    @rule(account=account_of, which=pick)
-    def contact_writes(self, account: str, which: int) -> None:
+    @rule(account=account_of, which=pick, word=st.sampled_from(["", "", "asked ", "angry "]))
+    def contact_writes(self, account: str, which: int, word: str = "") -> None:
         channel, inbox, external_id = IDENTITIES[which % 3]
         source = self.next_id()
         command = Receive(
@@ -129,11 +139,42 @@ class RouterMachine(RuleBasedStateMachine):
             inbox=inbox,
             external_id=external_id,
             source_id=source,
-            text=source,
+            text=word + source,
             received_at_ms=self.now_ms,
         )
         self.sent.append(command)
         self.add(command)
+
+    @rule(room=st.integers(0, 3))
+    def the_bot_has_room(self, room: int) -> None:
+        """Or has none, or is switched off."""
+        self.bot_room = room
+
+    @precondition(lambda self: self.router.questions)
+    @rule(which=pick, understanding=st.sampled_from([SURE, SURE, UNSURE, None]))
+    def a_message_is_understood(self, which: int, understanding: Understanding | None) -> None:
+        """Early, late, in any order, or again."""
+        question = self.router.questions[-1 - which % len(self.router.questions)]
+        self.add(
+            Understood(
+                account=question.account,
+                conversation=question.conversation,
+                seq=question.seq,
+                text=question.text,
+                understanding=understanding,
+            )
+        )
+
+    @rule(account=account_of, which=pick, waits=st.booleans())
+    def the_bots_time_is_up(self, account: str, which: int, waits: bool) -> None:
+        index = sorted(self.store.accounts[account].bot.items())
+        conversation = self.conversation(account, which)
+        if index:
+            conversation, due_ms = index[which % len(index)]
+            if waits:
+                self.now_ms = max(self.now_ms, due_ms)
+        if conversation:
+            self.add(BotDue(account=account, conversation=conversation))
 
     @precondition(lambda self: self.sent)
     @rule(which=pick)
@@ -360,7 +401,7 @@ class RouterMachine(RuleBasedStateMachine):
         self.now_ms += 1
         commands = [*self.batch, *(more or [])]
         try:
-            replies = self.router.turn(commands, self.now_ms, fate)
+            replies = self.router.turn(commands, self.now_ms, fate, self.bot_room)
         except TurnFailed:
             return None
         except StaleEpoch:
@@ -439,7 +480,7 @@ class RouterMachine(RuleBasedStateMachine):
 
     def everything_in(self, account: str) -> bytes:
         keys = self.store.accounts[account]
-        return msgspec.json.encode([keys.sessions, keys.conversations, keys.contacts, keys.held, keys.logs])
+        return msgspec.json.encode([keys.sessions, keys.conversations, keys.contacts, keys.held, keys.bot, keys.logs])
 
     @rule(account=account_of)
     def a_new_dispatcher(self, account: str) -> None:
@@ -550,12 +591,46 @@ class RouterMachine(RuleBasedStateMachine):
             assert keys.waiting == waiting
             assert keys.held == held
             assert keys.snoozed == snoozed
+            assert keys.bot == {each.id: each.bot_due_ms for each in records if each.state == "bot"}
             for agent in AGENTS:
                 assert keys.holds[agent] == {name for name, holder in held.items() if holder == agent}
             for each in records:
                 assert (each.agent != "") == (each.state in HELD_STATES)
                 assert (each.offer_expires_ms != 0) == (each.state == "offered")
                 assert (each.snoozed_until_ms != 0) == (each.state == "snoozed")
+                assert (each.bot_due_ms != 0) == (each.state == "bot")
+                assert each.state == "bot" or (each.owed_seq, each.bot) == (0, None)
+
+    @invariant()
+    def no_conversation_becomes_the_bots_again(self) -> None:
+        for account in ACCOUNTS:
+            for name, record in self.store.accounts[account].conversations.items():
+                if record.state != "bot":
+                    self.humans.add(name)
+                assert record.state != "bot" or name not in self.humans
+
+    @invariant()
+    def the_bot_owes_an_answer_until_it_gave_one(self) -> None:
+        newest: dict[tuple[str, str], int] = {}
+        for (account, inbox, _), receipt in self.received.items():
+            if not inbox.startswith("desk:"):
+                place = (account, receipt.conversation)
+                newest[place] = max(newest.get(place, 0), receipt.seq)
+        for (account, name), seq in newest.items():
+            record = self.store.accounts[account].conversations[name]
+            answered = [
+                int(message.reply_to.rpartition("-")[2])
+                for message in self.messages(account, name)
+                if message.author == "bot" and message.reply_to.startswith(name)
+            ]
+            assert record.state != "bot" or max([record.owed_seq, *answered]) >= seq
+
+    @invariant()
+    def no_message_is_answered_twice_by_the_bot(self) -> None:
+        for account in ACCOUNTS:
+            for name in self.store.accounts[account].sessions:
+                answers = [message.reply_to for message in self.messages(account, name) if message.author == "bot"]
+                assert len(set(answers)) == len(answers)
 
     @invariant()
     def a_contact_has_one_open_conversation(self) -> None:
@@ -587,7 +662,7 @@ class RouterMachine(RuleBasedStateMachine):
                 message.id
                 for name in keys.sessions
                 for message in self.messages(account, name)
-                if message.author == "agent" and not message.internal and message.channel not in OWN_CHANNELS
+                if message.author in ("agent", "bot") and not message.internal and message.channel not in OWN_CHANNELS
             }
             assert not sent or max(sent.values()) == 1
             assert set(sent) <= answers
@@ -608,11 +683,18 @@ class RouterMachine(RuleBasedStateMachine):
         for command in self.sent:
             if isinstance(command, Receive):
                 assert (command.account, command.inbox, command.source_id) in self.received
+        # whatever the bot holds is answered by a human, or ended, when nothing more is heard of the model
+        self.now_ms += 3_600_000
+        for account in ACCOUNTS:
+            held = list(self.store.accounts[account].bot)
+            self.run("stored", [BotDue(account=account, conversation=name) for name in held])
+            self.run("stored", [BotDue(account=account, conversation=name) for name in held])
+            assert not self.store.accounts[account].bot
 
 
 TestAnyInterleaving = RouterMachine.TestCase
 TestAnyInterleaving.settings = settings(
-    max_examples=60,
+    max_examples=120,
     stateful_step_count=50,
     deadline=None,
     derandomize=True,

@@ -32,6 +32,8 @@ class Account:
         self.held: dict[str, str] = {}
         self.holds: dict[str, set[str]] = defaultdict(set)
         self.snoozed: dict[str, int] = {}
+        #: conversation -> when the bot's time is up
+        self.bot: dict[str, int] = {}
         self.outbox: list[Any] = []
         #: agent -> its entries; the one at index i has cursor i + 1
         self.logs: dict[str, list[bytes]] = defaultdict(list)
@@ -71,6 +73,7 @@ class TruthfulStore:
             keys.cases[contact].append(conversation)
         _index(keys.waiting, changes.waiting)
         _index(keys.snoozed, changes.snoozed)
+        _index(keys.bot, changes.bot)
         for conversation, (left, came) in changes.held.items():
             keys.holds[left].discard(conversation)
             if came:

@@ -1,0 +1,50 @@
+"""What a router knows of the bot: who answers, how long that may take, and what is to be understood."""
+
+from typing import Protocol
+
+import msgspec
+
+from models.domain.bot import Answer, BotState, HandOver, Insight
+from models.intent.understanding import Understanding
+
+
+class Answers(Protocol):
+    """The rules by which the bot answers; `models.bot.policy` has them."""
+
+    def hear(self, text: str, understanding: Understanding | None, state: BotState) -> Answer | HandOver:
+        """Return what to do about a message; no ``understanding`` means that it is late or failed."""
+        ...
+
+    def insight(self, text: str, understanding: Understanding) -> Insight:
+        """Return what agents are shown of a message."""
+        ...
+
+
+class BotPart(msgspec.Struct, frozen=True, kw_only=True):
+    """The bot's part in the conversations of a shard.
+
+    Args:
+        answers: its rules; None when nothing is understood here. What the bot holds is handed over even then.
+        patience_ms: for an answer, before the conversation is handed over.
+        idle_ms: for the contact to go on after an answer, before the conversation counts as resolved.
+        route_by_skill: whether a hand-over asks for the skill of the intent, where the conversation has none.
+    """
+
+    answers: Answers | None = None
+    patience_ms: int = 1_500
+    idle_ms: int = 1_800_000
+    route_by_skill: bool = False
+
+
+class Question(msgspec.Struct, frozen=True, gc=False):
+    """A contact's message that is to be understood, once it is stored.
+
+    Args:
+        owed: the bot owes an answer; otherwise it is only for the agent who will take it.
+    """
+
+    account: str
+    conversation: str
+    seq: int
+    text: str
+    owed: bool
