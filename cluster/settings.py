@@ -21,6 +21,7 @@ from cluster.settings_error import SettingsError, problems_of, redacted
 from cluster.settings_rules import PREFIX, disagreements
 from cluster.settings_sections import (
     AccountSettings,
+    BotSettings,
     DispatcherSettings,
     GatewaySettings,
     HttpSettings,
@@ -40,6 +41,7 @@ from cluster.settings_sections import (
 __all__ = [
     "MASK",
     "AccountSettings",
+    "BotSettings",
     "DispatcherSettings",
     "GatewaySettings",
     "HttpSettings",
@@ -82,6 +84,7 @@ class Settings(BaseSettings):
     router: RouterSettings = RouterSettings()
     dispatcher: DispatcherSettings = DispatcherSettings()
     intent: IntentSettings = IntentSettings()
+    bot: BotSettings = BotSettings()
     store: StoreSettings = Field(default_factory=StoreSettings)
     limits: LimitSettings = LimitSettings()
     security: SecuritySettings = SecuritySettings()

@@ -4,8 +4,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cluster.bot import make_bot
 from cluster.secrets_file import NAME as SECRETS_FILE
-from cluster.settings_sections import AccountSettings, InboxSettings, IntentSettings
+from cluster.settings_sections import AccountSettings, BotSettings, InboxSettings, IntentSettings
+from models.bot.replies import InvalidReplies
+from models.intent.taxonomy import InvalidTaxonomy
 
 if TYPE_CHECKING:
     from cluster.settings import Settings
@@ -30,6 +33,7 @@ def disagreements(settings: "Settings") -> Iterator[str]:
     if 0 < len(settings.security.secret_key.get_secret_value()) < 32:
         yield "security.secret_key: found a text that is too short; allowed: at least 32 characters, or empty"
     yield from _intent_problems(settings.intent)
+    yield from _bot_problems(settings.bot, settings.intent)
     for name, inbox in settings.inboxes.items():
         yield from _inbox_problems(f"inboxes.{name}", inbox, settings.accounts)
 
@@ -39,6 +43,18 @@ def _intent_problems(intent: IntentSettings) -> Iterator[str]:
         yield f"intent.max_replicas: found {intent.max_replicas}; allowed: from min_replicas, {intent.min_replicas}"
     if intent.enabled and intent.artifact and not Path(intent.artifact).is_dir():
         yield f"intent.artifact: found {intent.artifact}, no folder; allowed: one that `raydesk intent train` wrote"
+
+
+def _bot_problems(bot: BotSettings, intent: IntentSettings) -> Iterator[str]:
+    """Read the bot's own words at the start, where a mistake in them can still be told."""
+    if not (intent.enabled and bot.enabled and bot.replies):
+        return
+    try:
+        make_bot(bot, intent)
+    except InvalidReplies as error:
+        yield f"bot.replies: {error}"
+    except InvalidTaxonomy as error:
+        yield f"intent.artifact: {error}"
 
 
 def _inbox_problems(name: str, inbox: InboxSettings, accounts: Mapping[str, AccountSettings]) -> Iterator[str]:

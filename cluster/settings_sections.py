@@ -157,6 +157,41 @@ class IntentSettings(Section):
         return str(Path(path).expanduser().absolute()) if path else ""
 
 
+class BotSettings(Section):
+    """The bot that answers first; it needs the intent model."""
+
+    enabled: bool = Field(
+        default=True, description="Whether the bot answers first; without it each conversation waits for a human."
+    )
+    replies: str = Field(
+        default="",
+        max_length=4_096,
+        description="TOML file of what the bot says, on every node; empty = the shipped one.",
+    )
+    misses: Positive = Field(
+        default=2, description="Times that the same is asked again until a human goes on; 2 = one more answer is tried."
+    )
+    patience_ms: Positive = Field(
+        default=1_500, description="Milliseconds that the intent model has; what is late goes to a human."
+    )
+    idle_s: Seconds = Field(
+        default=1_800,
+        description="Seconds without a word of the contact after an answer of the bot, until the case is resolved.",
+    )
+    route_by_skill: bool = Field(
+        default=False, description="Whether what the bot hands over asks for the skill of its intent."
+    )
+    max_pending: Positive = Field(
+        default=512, description="Messages that one router keeps for the intent model; more go to humans at once."
+    )
+
+    @field_validator("replies")
+    @classmethod
+    def _absolute(cls, path: str) -> str:
+        """Fix the file at the start: routers run elsewhere."""
+        return str(Path(path).expanduser().absolute()) if path else ""
+
+
 class StoreSettings(Section):
     """The Valkey that keeps everything."""
 

@@ -1,0 +1,26 @@
+"""The bot that the settings ask for: the intents of the chosen model, and the chosen replies."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from models.bot.policy import Bot
+from models.bot.replies import load_replies
+from models.intent.taxonomy import SHIPPED, load_taxonomy
+
+if TYPE_CHECKING:
+    from cluster.settings_sections import BotSettings, IntentSettings
+
+#: The file of an artefact that names its intents.
+_TAXONOMY = "taxonomy.toml"
+
+
+def make_bot(bot: "BotSettings", intent: "IntentSettings") -> Bot:
+    """Make the bot of a system.
+
+    Raises:
+        InvalidTaxonomy: the artefact's intents cannot be read.
+        InvalidReplies: the replies cannot be read, or are no replies to these intents.
+    """
+    taxonomy = load_taxonomy(Path(intent.artifact) / _TAXONOMY if intent.artifact else SHIPPED)
+    replies = load_replies(taxonomy, Path(bot.replies) if bot.replies else None)
+    return Bot(taxonomy, replies, misses_to_human=bot.misses)
