@@ -57,7 +57,8 @@ class RunningSystem:
     """One system, from `start` to `stop`; may be started again and finds its data.
 
     Args:
-        config: its settings as in ``config.toml``; ports and data folder are added.
+        config: its settings as in ``config.toml``; ports and data folder are added, and neither bot nor intent
+            model runs unless they are asked for.
         arguments: of ``raydesk up``, besides ``--config``.
         gateways: how many; their ports are chosen together.
     """
@@ -70,6 +71,9 @@ class RunningSystem:
         sections.setdefault("http", {}).setdefault("port", first)
         sections.setdefault("gateway", {}).update(port=first + 1, count=gateways)
         sections.setdefault("store", {})["data_dir"] = str(self.folder / "data")
+        for section in ("intent", "bot"):
+            # whoever measures or breaks the way of a message to a human wants each one there, whatever it says
+            sections.setdefault(section, {}).setdefault("enabled", False)
         self.config = self.folder / "config.toml"
         self.config.write_text(tomli_w.dumps(sections))
         self.config.chmod(0o600)

@@ -40,6 +40,8 @@ class Raydesk:
             "RAYDESK_GATEWAY__PORT": str(self.gateway_port),
             "RAYDESK_GATEWAY__COUNT": "1",
             "RAYDESK_ROUTER__COUNT": "2",
+            # these tests are about agents, who must get each conversation, whatever it says
+            "RAYDESK_BOT__ENABLED": "false",
         }
         return {**kept, **ports, "NO_COLOR": "1", **more}
 
