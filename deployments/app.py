@@ -9,10 +9,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 
 from ray import serve
-from ray.serve import Application
+from ray.serve import Application, Deployment
 from ray.serve.handle import DeploymentHandle
 
-from cluster.actors import DISPATCHER, NamedActor, router_client
+from cluster.actors import APP_NAME as APP_NAME
+from cluster.actors import DISPATCHER, INTENT_MODEL, NamedActor, router_client
 from cluster.gateways import LiveGateways
 from cluster.settings import Settings, load_settings
 from cluster.store.directory import Directory
@@ -23,21 +24,29 @@ from deployments.channels.webhook import webhook_routes
 from deployments.desk_methods import DeskMethods
 from deployments.http.parts import IngressParts
 from deployments.ingress import Ingress
+from deployments.intent import IntentModel
+from deployments.intent_client import IntentClient
 from deployments.loopback import keep_on_loopback
 from deployments.supervisor import Supervisor
 from models.security.tokens import TokenSigner
 
-APP_NAME = "raydesk"
+#: Calls that a replica of the intent model hears at once, and that a caller keeps for it; its queue counts texts.
+_INTENT_CALLS = 1_000
+#: Calls under way at which one replica of the intent model has full batches and another one would help.
+_INTENT_BUSY = 32
 #: Logical CPUs of a replica: some, as for the actors.
 _REPLICA_CPUS = 0.1
 #: The supervisor takes down gateways, outbox, routers and dispatcher, 15 s for each kind at worst, and then the store.
 _TAKE_DOWN_S = 75.0
 
 
-def make_ingress_parts(settings: Settings, _supervisor: DeploymentHandle | None = None) -> IngressParts:
+def make_ingress_parts(
+    settings: Settings, _supervisor: DeploymentHandle | None = None, intent: DeploymentHandle | None = None
+) -> IngressParts:
     """Make an ingress' collaborators in its own process, inside its event loop.
 
     ``_supervisor`` is not called; its place among the arguments makes Serve bring it up with the ingress.
+    ``intent`` is the model's, None where the settings turn it off.
     """
     redis = connect(settings.store)
     router = router_client(settings)
@@ -72,6 +81,7 @@ def make_ingress_parts(settings: Settings, _supervisor: DeploymentHandle | None 
             text_bytes=settings.limits.text_bytes,
         ).rpc,
         channel_routers=[webhook_routes(channels, router)],
+        intent=None if intent is None else IntentClient(intent),
         running=lambda: open_parts,
     )
 
@@ -79,9 +89,9 @@ def make_ingress_parts(settings: Settings, _supervisor: DeploymentHandle | None 
 class _BoundIngress(Ingress):
     """The ingress with its parts made from what Serve hands to a replica."""
 
-    def __init__(self, settings: Settings, supervisor: DeploymentHandle) -> None:
+    def __init__(self, settings: Settings, supervisor: DeploymentHandle, intent: DeploymentHandle | None) -> None:
         keep_on_loopback()
-        super().__init__(partial(make_ingress_parts, settings, supervisor))
+        super().__init__(partial(make_ingress_parts, settings, supervisor, intent))
 
 
 def build(settings: Settings) -> Application:
@@ -104,7 +114,23 @@ def build(settings: Settings) -> Application:
             "target_ongoing_requests": max(1, settings.ingress.max_ongoing_requests // 4),
         },
     )
-    return ingress.bind(settings, supervisor.bind(settings))
+    intent = _intent(settings).bind(settings) if settings.intent.enabled else None
+    return ingress.bind(settings, supervisor.bind(settings), intent)
+
+
+def _intent(settings: Settings) -> Deployment:
+    return serve.deployment(IntentModel).options(
+        name=INTENT_MODEL,
+        ray_actor_options={"num_cpus": _REPLICA_CPUS},
+        max_ongoing_requests=_INTENT_CALLS,
+        max_queued_requests=_INTENT_CALLS,
+        health_check_period_s=2.0,
+        autoscaling_config={
+            "min_replicas": settings.intent.min_replicas,
+            "max_replicas": settings.intent.max_replicas,
+            "target_ongoing_requests": _INTENT_BUSY,
+        },
+    )
 
 
 def __getattr__(name: str) -> Application:

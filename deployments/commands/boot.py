@@ -230,7 +230,8 @@ def kill(processes: "list[psutil.Process]") -> None:
 
 def _logical_cpus(settings: Settings) -> int:
     """Enough for all actors and replicas, each of which asks for a fraction, and at least the cores."""
-    replicas = settings.ingress.max_replicas + 1
+    models = settings.intent.max_replicas if settings.intent.enabled else 0
+    replicas = settings.ingress.max_replicas + models + 1
     actors = settings.gateway.count + settings.router.count + 2
     needed = math.ceil((replicas + actors) * _ACTOR_CPUS) + _RESERVE_CPUS
     return max(needed, settings.ray.cpus or os.cpu_count() or 1)

@@ -17,7 +17,13 @@ def layered(overrides: Mapping[str, Any], demo: Mapping[str, Any], settings: Set
 
 
 def auto_scaled(settings: Settings) -> Settings:
-    """Let the load raise the number of ingress replicas to the cores here, or to what the settings say if more."""
-    ingress = settings.ingress
-    most = max(ingress.max_replicas, ingress.min_replicas + 1, os.cpu_count() or 1)
-    return settings.model_copy(update={"ingress": ingress.model_copy(update={"max_replicas": most})})
+    """Let the load raise the number of replicas to the cores here, or to what the settings say if more."""
+    cores = os.cpu_count() or 1
+    ingress, intent = settings.ingress, settings.intent
+    most = max(ingress.max_replicas, ingress.min_replicas + 1, cores)
+    models = max(intent.max_replicas, intent.min_replicas + 1, cores // intent.threads)
+    changed = {
+        "ingress": ingress.model_copy(update={"max_replicas": most}),
+        "intent": intent.model_copy(update={"max_replicas": models}),
+    }
+    return settings.model_copy(update=changed)

@@ -15,7 +15,7 @@ from deployments.commands.failure import CommandError
 
 _LOOK_EVERY_S = 0.1
 _ANSWER_S = 2.0
-KINDS = ("router", "gateway", "dispatcher", "outbox")
+KINDS = ("router", "gateway", "dispatcher", "outbox", "intent")
 
 
 def store_client(settings: Settings) -> redis.Redis:
@@ -54,8 +54,15 @@ def missing_parts(settings: Settings, since_s: float, told: dict[str, list[dict[
         "gateway": len(fresh["gateway"]),
         "dispatcher": sum(_decides(about) for about in fresh["dispatcher"]),
         "outbox": sum(about.get("state") == "running" for about in fresh["outbox"]),
+        "intent": len(fresh["intent"]),
     }
-    planned = {"router": settings.router.count, "gateway": settings.gateway.count, "dispatcher": 1, "outbox": 1}
+    planned = {
+        "router": settings.router.count,
+        "gateway": settings.gateway.count,
+        "dispatcher": 1,
+        "outbox": 1,
+        "intent": settings.intent.min_replicas if settings.intent.enabled else 0,
+    }
     return [
         f"{kind} ({serving[kind]} of {count})" if count > 1 else kind
         for kind, count in planned.items()

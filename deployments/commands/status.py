@@ -22,6 +22,7 @@ _SILENT_MS = 2_500
 _NOT_RUNNING = 1
 _PIPE_COLUMNS = 160
 _LEFT = ("name", "address", "account", "state", "process", "node")
+_INTENT_RATES = ("texts", "hits", "batches", "rows", "real_tokens", "padded_tokens", "late")
 
 Told = dict[str, list[dict[str, Any]]]
 
@@ -91,7 +92,7 @@ def _nothing(settings: Settings, look: Look | None) -> str:
 
 
 def _page(look: Look) -> RenderableType:
-    drawn = (_nodes, _routers, _gateways, _dispatcher, _outbox, _stages, _processes, _store)
+    drawn = (_nodes, _routers, _gateways, _dispatcher, _outbox, _intent, _stages, _processes, _store)
     tables = [draw(look) for draw in drawn]
     parts: list[RenderableType] = []
     for table in tables:
@@ -155,7 +156,7 @@ def _routers(look: Look) -> Table:
             str(about["epoch"] or "none"),
             f"{about['contacts']:,}",
             _number(messages),
-            f"{messages / turns:.1f}" if messages and turns else "-",
+            _ratio(messages, turns),
             str(about["waiting"]),
         )
     return table
@@ -200,6 +201,38 @@ def _outbox(look: Look) -> Table:
         counts = (f"{about[name]:,}" for name in ("queued", "owed", "sent", "failed", "retried"))
         table.add_row(about["state"], str(about["epoch"]), *counts)
     return table
+
+
+def _intent(look: Look) -> Table:
+    """What the intent model does; of all texts, those that the cache answers are no work for it."""
+    columns = ("texts/s", "from cache", "batches/s", "per batch", "padding", "late/s", "failed", "waiting")
+    table = _table("Intent", "name", *columns)
+    for about in look.told["intent"]:
+        rates = {name: look.rate(about, lambda told, name=name: told["counts"].get(name, 0)) for name in _INTENT_RATES}
+        table.add_row(
+            about["name"],
+            _number(rates["texts"]),
+            _share(rates["hits"], rates["texts"]),
+            _number(rates["batches"]),
+            _ratio(rates["rows"], rates["batches"]),
+            _share(_less(rates["padded_tokens"], rates["real_tokens"]), rates["padded_tokens"]),
+            _number(rates["late"]),
+            f"{about['counts'].get('failed', 0):,}",
+            f"{about['waiting']:,}",
+        )
+    return table
+
+
+def _less(whole: float | None, part: float | None) -> float | None:
+    return None if whole is None or part is None else whole - part
+
+
+def _ratio(part: float | None, whole: float | None) -> str:
+    return f"{part / whole:.1f}" if part is not None and whole else "-"
+
+
+def _share(part: float | None, whole: float | None) -> str:
+    return f"{part / whole * 100:.0f} %" if part is not None and whole else "-"
 
 
 def _stages(look: Look) -> Table:

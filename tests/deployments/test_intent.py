@@ -13,12 +13,14 @@ from deployments.intent_loop import IntentLoop
 from models.domain.errors import Overloaded, TooLarge
 from models.intent.batching import Batcher
 from models.intent.cache import UnderstandingCache
+from models.intent.classifier import NOTES, SHIPPED, Classifier
 from models.intent.text import normalise
 from models.intent.understanding import Guess, Understanding
 
 pytestmark = pytest.mark.anyio
 LONG_MS = 20_000
 WITHIN_S = 10.0
+ODD = ["", "\x00\x01", "😀", "🇨🇳🤷‍♀️", "x" * 10_000, "退款 refund возврат", "\ud800", " \n\t "]
 
 
 class Words:
@@ -292,9 +294,7 @@ async def test_reading_a_long_list_leaves_room_for_others() -> None:
         assert bench.words.batches[0] == ["short"]
 
 
-@pytest.mark.parametrize(
-    "text", ["", "\x00\x01", "😀", "🇨🇳🤷‍♀️", "x" * 10_000, "退款 refund возврат", "\ud800", " \n\t "]
-)
+@pytest.mark.parametrize("text", ODD, ids=range(len(ODD)))
 async def test_every_text_has_an_answer(text: str) -> None:
     async with running() as bench:
         assert len(await bench.ask(text, "good")) == 2
@@ -317,3 +317,27 @@ async def test_every_call_of_a_storm_is_answered_once_and_rightly() -> None:
             assert not [each for each in ended if each is not None and not isinstance(each, asyncio.CancelledError)]
         assert len(bench.batcher) == 0
         bench.loop.check_health()
+
+
+# -- the real model
+
+
+@pytest.mark.skipif(not (SHIPPED / NOTES).exists(), reason="no artefact is shipped yet")
+async def test_the_shipped_model_answers_alike_alone_and_among_others() -> None:
+    texts = ["I want my money back", "我要退款，把钱退给我", "where is my parcel?", "快递到哪里了", *ODD]
+    loop = IntentLoop(
+        Classifier.load(),
+        batcher=Batcher(token_budget=512, max_waiting=100, run_tokens=1_000),
+        cache=UnderstandingCache(0),
+        meter=Meter(),
+    )
+    loop.start()
+    try:
+        together = await loop.understand(texts, LONG_MS)
+        alone = [(await loop.understand([text], LONG_MS))[0] for text in texts]
+    finally:
+        await loop.aclose()
+    assert [each and each.intent for each in together] == [each and each.intent for each in alone]
+    assert together[0] is not None
+    assert together[1] is not None
+    assert (together[0].intent, together[1].intent) == ("refund", "refund")
