@@ -35,7 +35,7 @@ chaos: $(VENV)/test.stamp ## Kill every kind of process under load, for minutes
 
 lock: $(VENV)/test.stamp ## Choose the newest allowed versions anew, into constraints.txt
 	$(PIP) install "uv>=0.13,<0.14"
-	$(BIN)/uv pip compile --quiet --system-certs --upgrade --universal --python-version 3.11 --all-extras \
+	$(BIN)/uv pip compile --quiet --system-certs --upgrade --universal --python-version 3.11 --extra test \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml -o constraints.txt
 
 clean: ## Remove what the recipes made; the data stay
@@ -55,5 +55,5 @@ $(VENV)/run.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/test.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing raydesk and what its tests need into $(VENV) (a few minutes the first time) ..."
-	PIP_CONSTRAINT=constraints.txt $(PIP) install --editable '.[test]'
+	PIP_CONSTRAINT=constraints.txt $(PIP) install --editable '.[test,train]'
 	@touch $(VENV)/run.stamp $@

@@ -28,8 +28,10 @@ app = App(
 )
 user = App(name="user", help="Who may log in.")
 key = App(name="key", help="API keys.")
+intent = App(name="intent", help="The intent model: teach it your own labels, and see what it is worth.")
 app.command(user)
 app.command(key)
+app.command(intent)
 _store_choice = Group("Store", validator=validators.MutuallyExclusive())
 
 
@@ -204,6 +206,68 @@ def key_revoke(key_id: str, *, config: Config = None, account: Account = "") -> 
     from deployments.commands import people
 
     return _people(config, account, people.revoke_key, key_id)
+
+
+@intent.command(name="train")
+def intent_train(  # noqa: PLR0913 - these are the options of the command line
+    *,
+    data: Annotated[
+        tuple[Path, ...], Parameter(negative="", help="Labelled rows (JSONL); may be given several times.")
+    ],
+    out: Annotated[Path, Parameter(help="The folder of the artefact to be; a run that was interrupted goes on there.")],
+    held_out: Annotated[
+        tuple[Path, ...],
+        Parameter(negative="", help="Labelled rows for calibration and figures; else a share of --data."),
+    ] = (),
+    measured: Annotated[
+        tuple[Path, ...], Parameter(negative="", help="Labelled rows for the figures of the card only.")
+    ] = (),
+    unlabelled: Annotated[
+        tuple[Path, ...], Parameter(negative="", help="Texts of your customers without labels (JSONL).")
+    ] = (),
+    taxonomy: Annotated[Path | None, Parameter(help="Your own intents; else the shipped taxonomy.")] = None,
+    words: Annotated[Path | None, Parameter(help="Markdown for the model card: where the data come from.")] = None,
+    group: Annotated[
+        tuple[str, ...], Parameter(negative="", help="NAME=SOURCE,SOURCE: figures of several sources together.")
+    ] = (),
+    seed: Annotated[int, Parameter(help="All that is random follows from it.")] = 7,
+    layers: Annotated[Literal[3, 4, 5, 6], Parameter(help="Layers of the student; its time grows with them.")] = 4,
+    teacher_epochs: Annotated[int, Parameter(help="Epochs of the teacher.")] = 4,
+    student_epochs: Annotated[int, Parameter(help="Epochs of the student.")] = 9,
+    tiny: Annotated[
+        bool, Parameter(negative="", help="Minutes instead of an hour, and a poor model: to try the road.")
+    ] = False,
+    keep_work: Annotated[bool, Parameter(negative="", help="Keep teacher and student in OUT/work.")] = False,
+) -> int:
+    """Train an intent model on labelled texts: teacher, student, int8, calibration, model card.
+
+    A row is a JSON object with `text` and `intent`, and may have `lang` (zh, en) and `source`.
+    """
+    from deployments.commands.intent import TrainFiles, parse_groups, run_train
+    from models.intent.train.recipe import Recipe, tiny_recipe
+
+    recipe = Recipe(seed=seed, student_layers=layers, teacher_epochs=teacher_epochs, student_epochs=student_epochs)
+    files = TrainFiles(data, held_out, measured, unlabelled, taxonomy, words, out, parse_groups(group))
+    return run_train(files, tiny_recipe(recipe) if tiny else recipe, keep=keep_work)
+
+
+@intent.command(name="evaluate")
+def intent_evaluate(
+    *,
+    data: Annotated[
+        tuple[Path, ...], Parameter(negative="", help="Labelled rows (JSONL); may be given several times.")
+    ],
+    artifact: Annotated[Path | None, Parameter(help="The folder of a model; else the shipped one.")] = None,
+    unknown: Annotated[tuple[Path, ...], Parameter(negative="", help="Texts that nobody should answer (JSONL).")] = (),
+    group: Annotated[
+        tuple[str, ...], Parameter(negative="", help="NAME=SOURCE,SOURCE: figures of several sources together.")
+    ] = (),
+    out: Annotated[Path, Parameter(help="Where the two pictures go.")] = Path("intent-report"),
+) -> int:
+    """Print accuracy, macro-F1, calibration and what is answered, per source and language; draw the confusions."""
+    from deployments.commands.intent import parse_groups, run_evaluate
+
+    return run_evaluate(data, artifact=artifact, unknown=unknown, groups=parse_groups(group), out=out)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,9 @@ class Taxonomy:
             bad = next(intent.name for intent in intents if not intent.name.isidentifier())
             raise InvalidTaxonomy(f"{origin}: {bad!r} is no name; use letters, digits and underscores")
         if OUT_OF_SCOPE not in self._by_name:
-            raise InvalidTaxonomy(f"{origin}: {OUT_OF_SCOPE} is missing; a model must be able to say that it is neither")
+            raise InvalidTaxonomy(
+                f"{origin}: {OUT_OF_SCOPE} is missing; a model must be able to say that it is neither"
+            )
         if self._by_name[OUT_OF_SCOPE].answerable:
             raise InvalidTaxonomy(f"{origin}: {OUT_OF_SCOPE} cannot be answerable")
         if len(intents) < 3:

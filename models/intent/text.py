@@ -22,11 +22,7 @@ def normalise(text: str) -> str:
     """
     if len(text) > HEAD_CHARACTERS + TAIL_CHARACTERS:
         text = text[:HEAD_CHARACTERS] + " " + text[-TAIL_CHARACTERS:]
-    if text.isascii():
-        plain = text
-    else:
-        plain = unicodedata.normalize("NFKC", text)
-    plain = _SPACE.sub(" ", plain)
+    plain = _SPACE.sub(" ", text if text.isascii() else unicodedata.normalize("NFKC", text))
     if not plain.isprintable():
         plain = "".join(each for each in plain if unicodedata.category(each)[0] != "C")
     plain = _LINK.sub("link", plain.lower())

@@ -1,1 +1,1 @@
-"""How a classifier is made: teacher, student, quantisation, calibration; needs the ``train`` extra, never runs in service."""
+"""How a classifier is made, from labels to an artefact; needs the ``train`` extra, and never runs in service."""

@@ -5,6 +5,8 @@ nothing but what the first token needs.
 
 Shapes: B texts, T tokens, H hidden, C intents.
 """
+# torch and onnx are typed in parts only
+# pyright: basic
 
 import math
 from typing import NamedTuple

@@ -8,6 +8,8 @@ Graph: ``ids`` (B, T) int64, padded at the end, and ``lengths`` (B) int32 give `
 The operators of the domain ``com.microsoft`` are ONNX Runtime's own:
 https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 """
+# torch and onnx are typed in parts only
+# pyright: basic
 
 from pathlib import Path
 from typing import Any, cast

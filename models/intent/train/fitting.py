@@ -3,11 +3,13 @@
 Everything random comes from one seed and the epoch's number, so an interrupted run that goes on gives what an
 uninterrupted one gives.
 """
+# torch and onnx are typed in parts only
+# pyright: basic
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -47,44 +49,47 @@ def batches(
         order = np.concatenate([drawn, order])[: len(lengths)]
     found: list[list[int]] = []
     for start in range(0, len(order), size * _SORTED):
-        chunk = sorted(order[start : start + size * _SORTED].tolist(), key=lambda index: lengths[index])
+        chunk = sorted(order[start : start + size * _SORTED].tolist(), key=lengths.__getitem__)
         found += [chunk[at : at + size] for at in range(0, len(chunk), size)]
     return [found[index] for index in rng.permutation(len(found))]
 
 
-class Fit:
-    """One model on its way through its epochs.
+class Plan(NamedTuple):
+    """What a fit is to do.
 
     Args:
-        model: what is trained; parameters without gradient are left alone.
-        stage: how progress calls it.
+        stage: how progress calls it; also the name of the file that keeps its state.
         rate: highest learning rate; the classifier on top, which starts from nothing, gets ten times that.
         epochs, steps: how many epochs, and how many steps one has.
         seed: with the number of the epoch it gives all that is random.
-        checkpoint: where the state after each epoch is kept until the stage is over.
-        progress: told every few steps.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        stage: str,
-        *,
-        rate: float,
-        epochs: int,
-        steps: int,
-        seed: int,
-        checkpoint: Path,
-        progress: Progress,
-    ) -> None:
-        self._model, self._stage, self._progress, self._checkpoint = model, stage, progress, checkpoint
-        self._epochs, self._steps, self._seed = epochs, steps, seed
+    stage: str
+    rate: float
+    epochs: int
+    steps: int
+    seed: int
+
+
+class Watch(NamedTuple):
+    """Where a fit keeps its state after each epoch, and whom it tells of each step."""
+
+    work: Path
+    progress: Progress
+
+
+class Fit:
+    """One model on its way through its epochs; parameters without gradient are left alone."""
+
+    def __init__(self, model: nn.Module, plan: Plan, watch: Watch) -> None:
+        self._model, self._plan, self._progress = model, plan, watch.progress
+        self._checkpoint = watch.work / f"{plan.stage}.epoch"
         self._done = 0
         named = [(name, each) for name, each in model.named_parameters() if each.requires_grad]
         self._optimiser = torch.optim.AdamW(
             [
-                {"params": [each for name, each in named if not name.startswith("classify")], "lr": rate},
-                {"params": [each for name, each in named if name.startswith("classify")], "lr": rate * 10},
+                {"params": [each for name, each in named if not name.startswith("classify")], "lr": plan.rate},
+                {"params": [each for name, each in named if name.startswith("classify")], "lr": plan.rate * 10},
             ],
             weight_decay=0.01,
         )
@@ -92,7 +97,7 @@ class Fit:
 
     def _share(self, step: int) -> float:
         """Return the share of the highest rate: up over the first tenth, then down in a line."""
-        whole = self._epochs * self._steps
+        whole = self._plan.epochs * self._plan.steps
         warm = max(1, whole // 10)
         return min(1.0, (step + 1) / warm, max(0.0, (whole - step) / max(1, whole - warm)))
 
@@ -101,22 +106,28 @@ class Fit:
 
         The file of the last one stays: whoever stores the result removes it.
         """
-        for epoch in range(self._resume(), self._epochs):
+        for epoch in range(self._resume(), self._plan.epochs):
             self._model.train()
-            torch.manual_seed(self._seed * 1000 + epoch)  # pyright: ignore[reportUnknownMemberType]
+            torch.manual_seed(self.seed_of(epoch))
             yield epoch
             self._keep(epoch + 1)
+
+    def seed_of(self, epoch: int) -> int:
+        """Return what all that is random in an epoch follows from."""
+        return self._plan.seed * 1000 + epoch
 
     def step(self, loss: Tensor) -> None:
         """Make one step down the gradient of ``loss``."""
         self._optimiser.zero_grad()
-        loss.backward()  # pyright: ignore[reportUnknownMemberType]
+        loss.backward()
         nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
         self._optimiser.step()
         self._schedule.step()
         self._done += 1
-        if self._done % 10 == 0 or self._done == self._epochs * self._steps:
-            self._progress(self._stage, self._done, self._epochs * self._steps, f"loss {loss.item():.3f}")
+        if self._done % 10 == 0 or self._done == self._plan.epochs * self._plan.steps:
+            self._progress(
+                self._plan.stage, self._done, self._plan.epochs * self._plan.steps, f"loss {loss.item():.3f}"
+            )
 
     def _keep(self, epochs: int) -> None:
         state: dict[str, Any] = {
@@ -136,5 +147,5 @@ class Fit:
         self._model.load_state_dict(state["model"])
         self._optimiser.load_state_dict(state["optimiser"])
         self._schedule.load_state_dict(state["schedule"])
-        self._done = int(state["epochs"]) * self._steps
+        self._done = int(state["epochs"]) * self._plan.steps
         return int(state["epochs"])

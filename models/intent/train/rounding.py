@@ -6,13 +6,16 @@ depend on its neighbours in a batch: nothing is scaled by what else is there.
 Weights use 7 of the 8 bits: on processors without VNNI instructions the 8-bit product of two neighbours would
 overflow its 16 bits, and the same artefact would answer differently there.
 """
+# torch and onnx are typed in parts only
+# pyright: basic
 
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch.utils.hooks import RemovableHandle
 
 from models.intent.train.encoder import Encoder, padded
 
@@ -67,7 +70,7 @@ class Rounding:
 
     def __init__(self, encoder: Encoder, ends: dict[str, tuple[float, float]] | None = None) -> None:
         self._encoder = encoder
-        self.on = False
+        self._hooks: list[RemovableHandle] = []
         self.ends = {name: Ends(*each) for name, each in (ends or {}).items()}
 
     def state(self) -> dict[str, tuple[float, float]]:
@@ -83,11 +86,8 @@ class Rounding:
     def watch(self, texts: Sequence[list[int]], *, size: int = 32) -> None:
         """Take the ends from what real texts bring to each matrix."""
         seen: dict[str, list[Tensor]] = {}
-        # (name, module) must be bound now, not when the hook runs
         hooks = [
-            matrix.register_forward_pre_hook(
-                lambda _module, inputs, name=name: seen.setdefault(name, []).append(inputs[0].flatten())
-            )
+            matrix.register_forward_pre_hook(partial(_note, seen.setdefault(name, [])))
             for name, matrix in self._matrices()
             if name.rpartition(".")[2] not in _SHARED
         ]
@@ -102,17 +102,16 @@ class Rounding:
     def start(self) -> None:
         """Round from now on."""
         for name, matrix in self._matrices():
-            ends = self.of(name)
-            matrix.register_forward_pre_hook(lambda _module, inputs, ends=ends: (ends.rounded(inputs[0]),))
+            self._hooks.append(matrix.register_forward_pre_hook(partial(_round, self.of(name))))
             parametrize.register_parametrization(matrix, "weight", _RoundedWeight())
-        self.on = True
 
     def finish(self) -> None:
         """Leave the weights as they are rounded, and the encoder as it was."""
         for _, matrix in self._matrices():
             parametrize.remove_parametrizations(matrix, "weight", leave_parametrized=True)
-            matrix._forward_pre_hooks.clear()  # noqa: SLF001  # the handles were not kept
-        self.on = False
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks.clear()
 
     def _matrices(self) -> list[tuple[str, nn.Linear]]:
         return [
@@ -122,14 +121,15 @@ class Rounding:
         ]
 
 
+def _note(into: list[Tensor], _module: nn.Module, inputs: tuple[Tensor]) -> None:
+    into.append(inputs[0].flatten())
+
+
+def _round(ends: Ends, _module: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+    return (ends.rounded(inputs[0]),)
+
+
 def _ends_of(values: Tensor) -> Ends:
     """Return the ends that all but a few of the values are within."""
     few = max(1, round(values.numel() * _OUTSIDE))
-    return Ends(
-        float(values.kthvalue(few).values), float(values.kthvalue(values.numel() - few + 1).values)
-    )
-
-
-def unrounded(state: dict[str, Any]) -> dict[str, Any]:
-    """Return the state of an encoder without the names that rounding gave its weights."""
-    return {name.replace("parametrizations.weight.original", "weight"): each for name, each in state.items()}
+    return Ends(float(values.kthvalue(few).values), float(values.kthvalue(values.numel() - few + 1).values))

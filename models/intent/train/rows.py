@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from models.intent.taxonomy import Taxonomy
+from models.intent.taxonomy import OUT_OF_SCOPE, Taxonomy, load_taxonomy
 from models.intent.text import language_of, normalise
 
 #: So many bad rows are named before it is said that there are more.
@@ -153,11 +153,16 @@ def check_enough(rows: Sequence[Row], taxonomy: Taxonomy) -> list[str]:
 
 
 def shipped_sentences(taxonomy: Taxonomy) -> list[Row]:
-    """Return the project's own sentences, of the intents that the taxonomy has."""
+    """Return the project's own sentences that fit a taxonomy.
+
+    With the shipped taxonomy all do. With another one, a name may mean something else; only what is out of the
+    scope of every shop is taken.
+    """
+    ours = taxonomy.names == load_taxonomy().names
     rows: list[Row] = []
     for path in sorted(SENTENCES.glob("*.jsonl")):
         for _, line in _lines(path):
             row = _row.decode(line)
-            if row.intent in taxonomy:
+            if ours or row.intent == OUT_OF_SCOPE:
                 rows.append(msgspec.structs.replace(row, source="raydesk"))
     return rows

@@ -103,7 +103,7 @@ def starting_weights() -> tuple[Shape, dict[str, Array]]:
         MissingStart: the package is not installed, or holds another format.
     """
     path = _installed(*_WEIGHTS)
-    data = memoryview(np.memmap(path, dtype=np.uint8, mode="r"))
+    data = memoryview(path.read_bytes())
     if bytes(data[:4]) != _MAGIC:
         raise MissingStart(f"{path.name} has another format than the one that raydesk reads")
     reader = _Reader(data)
@@ -159,5 +159,7 @@ def _named(shape: Shape, raw: dict[str, Array]) -> dict[str, Array]:
         for short, name in _LAYER.items():
             values = raw[f"l{layer}.{short}"]
             rows = shape.widened if short == "fi.w" else hidden
-            named[f"layers.{layer}.{name}"] = values.reshape(rows, -1) if short.endswith(".w") and "ln" not in short else values
+            named[f"layers.{layer}.{name}"] = (
+                values.reshape(rows, -1) if short.endswith(".w") and "ln" not in short else values
+            )
     return named

@@ -7,9 +7,10 @@ the export costs it next to nothing.
 
 Sources: Hinton et al. 2015 (arXiv:1503.02531) for the distribution, Jiao et al. 2020 (arXiv:1909.10351) for states.
 """
+# torch and onnx are typed in parts only
+# pyright: basic
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch.nn import functional as f
 
 from models.intent.tokenizer import PAD
 from models.intent.train.encoder import Encoder, Layer, Seen, padded
-from models.intent.train.fitting import Fit, Progress, batches
+from models.intent.train.fitting import Fit, Plan, Progress, Watch, batches
 from models.intent.train.recipe import Recipe
 from models.intent.train.rounding import Rounding
 
@@ -88,74 +89,37 @@ def ask(
     return [said[index] for index in range(len(texts))]
 
 
-def distil(
-    student: Encoder,
-    lesson: Lesson,
-    recipe: Recipe,
-    checkpoint: Path,
-    progress: Progress,
-    *,
-    look: Callable[[int], None] = lambda _epoch: None,
-) -> Rounding:
-    """Teach ``student`` in place; returns the ends of its activations, for the export.
-
-    Args:
-        student: from ``cut_down``.
-        lesson: all texts, labelled or not.
-        recipe: epochs, rate, batch and seed.
-        checkpoint: where a run that is interrupted goes on.
-        progress: told every few steps.
-        look: called after each epoch.
-    """
-    student.words.weight.requires_grad_(requires_grad=False)
+def distil(student: Encoder, lesson: Lesson, recipe: Recipe, watch: Watch) -> Rounding:
+    """Teach ``student`` (from ``cut_down``) in place; returns the ends of its activations, for the export."""
+    student.words.weight.requires_grad_(False)
     for layer in student.layers:
         assert isinstance(layer, Layer)
         layer.dropout = 0.0  # the teacher's word on so many texts leaves nothing to learn by heart
-    lengths = [len(each) for each in lesson.texts]
-    epochs = max(recipe.student_epochs, -(-recipe.fewest_steps * 4 * recipe.batch // len(lengths)))
-    plain = epochs - recipe.rounded_epochs
+    size, batch = len(lesson.texts), recipe.batch
+    epochs = max(recipe.student_epochs, -(-recipe.fewest_steps * 4 * batch // size))
+    steps = -(-size // batch)
+    _fit(student, lesson, batch, Fit(
+        student, Plan("student", recipe.student_rate, epochs - recipe.rounded_epochs, steps, recipe.seed), watch
+    ))  # fmt: skip
     rounding = Rounding(student)
-    fits = (
-        ("student", plain, recipe.student_rate, checkpoint),
-        # with a fresh, lower rate: it has to settle on the steps, not to find its way anew
-        ("rounding", recipe.rounded_epochs, recipe.student_rate / 3, checkpoint.with_suffix(".rounding")),
-    )
-    for stage, count, rate, kept in fits:
-        if stage == "rounding":
-            rng = np.random.default_rng(recipe.seed)
-            rounding.watch([lesson.texts[index] for index in rng.permutation(len(lengths))[:2048]])
-            rounding.start()
-        _fit(student, lesson, lengths, recipe, (stage, count, rate, kept), progress, look)
+    some = np.random.default_rng(recipe.seed).permutation(size)[:2048]
+    rounding.watch([lesson.texts[index] for index in some])
+    rounding.start()
+    # with a fresh, lower rate: it has to settle on the steps, not to find its way anew
+    _fit(student, lesson, batch, Fit(
+        student, Plan("rounding", recipe.student_rate / 3, recipe.rounded_epochs, steps, recipe.seed + 1), watch
+    ))  # fmt: skip
     rounding.finish()
     return rounding
 
 
-def _fit(
-    student: Encoder,
-    lesson: Lesson,
-    lengths: list[int],
-    recipe: Recipe,
-    how: tuple[str, int, float, Path],
-    progress: Progress,
-    look: Callable[[int], None],
-) -> None:
-    stage, count, rate, checkpoint = how
+def _fit(student: Encoder, lesson: Lesson, size: int, fit: Fit) -> None:
+    lengths = [len(each) for each in lesson.texts]
     labels = torch.tensor(lesson.labels)
-    fit = Fit(
-        student,
-        stage,
-        rate=rate,
-        epochs=count,
-        steps=-(-len(lengths) // recipe.batch),
-        seed=recipe.seed,
-        checkpoint=checkpoint,
-        progress=progress,
-    )
     for epoch in fit.rounds():
-        for batch in batches(lengths, recipe.batch, recipe.seed * 1000 + epoch):
+        for batch in batches(lengths, size, fit.seed_of(epoch)):
             ids = padded([lesson.texts[index] for index in batch])
             fit.step(_loss(student(ids), [lesson.taught[index] for index in batch], ids, labels[batch]))
-        look(epoch)
 
 
 def _loss(seen: Seen, taught: list[Taught], ids: Tensor, labels: Tensor) -> Tensor:

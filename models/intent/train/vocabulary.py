@@ -18,7 +18,8 @@ from models.intent.text import normalise
 #: Start, pad, end, unknown keep their numbers.
 SPECIAL = 4
 _SPACE = "\u2581"
-_PUNCTUATION = set("，。！？、；：“”‘’（）《》【】…—～·￥％＋－＝℃°→←★☆√×÷" + "😀😁😂🤣😊😍😭😡😠😢😅👍👎🙏👌❤💔😤🤬🤔😒😞🙄😳🎉🌹☺")
+#: General and Chinese punctuation, signs, and the common emoji.
+_SIGNS = ((0x2010, 0x2027), (0x2100, 0x214F), (0x2190, 0x21FF), (0x2600, 0x27BF), (0x3001, 0x3011), (0x1F300, 0x1F64F))
 
 
 def _chinese(piece: str) -> bool:
@@ -30,7 +31,11 @@ def _wanted_character(piece: str) -> bool:
     body = piece.removeprefix(_SPACE)
     if len(body) != 1:
         return not body
-    return _chinese(body) or (body.isascii() and body == body.lower()) or body in _PUNCTUATION
+    return (
+        _chinese(body)
+        or (body.isascii() and body == body.lower())
+        or any(low <= ord(body) <= high for low, high in _SIGNS)
+    )
 
 
 def choose_pieces(tokenizer: Tokenizer, texts: Iterable[str], size: int) -> list[int]:

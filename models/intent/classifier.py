@@ -1,0 +1,178 @@
+"""The trained model in service: token numbers in, an understanding of each text out.
+
+Needs onnxruntime, tokenizers and numpy. A text's result does not depend on what is classified beside it: the int8
+graph scales activations by fixed ends (`models.intent.train.rounding`), and padding is masked.
+
+An artefact is a folder: ``model.onnx``, ``tokenizer.json``, ``taxonomy.toml``, ``artifact.json`` (temperature,
+threshold, figures) and the model card.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from models.intent.taxonomy import OUT_OF_SCOPE, InvalidTaxonomy, Taxonomy, load_taxonomy
+from models.intent.tokenizer import PAD, TextTokenizer
+from models.intent.understanding import Guess, Understanding
+
+SHIPPED = Path(__file__).with_name("artifacts")
+FORMAT = 1
+MODEL, TOKENIZER, TAXONOMY, NOTES = "model.onnx", "tokenizer.json", "taxonomy.toml", "artifact.json"
+#: How many of the likeliest intents are named.
+_CANDIDATES = 3
+
+
+class InvalidArtifact(ValueError):
+    """A folder holds no artefact that this version can use; the message names the folder and what is wrong."""
+
+
+class ArtifactNotes(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands in ``artifact.json``.
+
+    Args:
+        format: of the artefact; this version reads 1.
+        made_at: date of the training.
+        offset: added to the logit of out of scope.
+        temperature: the logits are divided by it, so that confidences are probabilities.
+        threshold: from this confidence on, an intent in scope is sure.
+        digest: SHA-256 of the graph, in hex.
+    """
+
+    format: int
+    made_at: str
+    offset: float
+    temperature: float
+    threshold: float
+    digest: str
+
+
+_notes = msgspec.json.Decoder(ArtifactNotes)
+
+
+def read_notes(folder: Path) -> ArtifactNotes:
+    """Read an artefact's notes.
+
+    Raises:
+        InvalidArtifact: they are not there, or of another format.
+    """
+    try:
+        notes = _notes.decode((folder / NOTES).read_bytes())
+    except OSError as error:
+        raise InvalidArtifact(f"{folder} holds no intent model: {error.strerror}: {NOTES}") from error
+    except msgspec.DecodeError as error:
+        raise InvalidArtifact(f"{folder / NOTES}: {error}") from error
+    if notes.format != FORMAT:
+        raise InvalidArtifact(f"{folder}: artefact format {notes.format}; this version reads {FORMAT}")
+    return notes
+
+
+class Classifier:
+    """Classifies texts; `load` makes one.
+
+    Args:
+        session: the graph, ready to run.
+        tokenizer: of the same artefact.
+        taxonomy: its intents, in the order of the graph's outputs.
+        notes: its temperature and threshold.
+    """
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        tokenizer: TextTokenizer,
+        taxonomy: Taxonomy,
+        notes: ArtifactNotes,
+    ) -> None:
+        self._session = session
+        self._tokenizer = tokenizer
+        self.taxonomy = taxonomy
+        self._names = taxonomy.names
+        self._out_of_scope = taxonomy.names.index(OUT_OF_SCOPE)
+        self._offset = np.zeros(len(taxonomy), np.float32)
+        self._offset[self._out_of_scope] = notes.offset
+        self._temperature = np.float32(notes.temperature)
+        self.threshold = notes.threshold
+        self.version = notes.digest[:12]
+
+    @classmethod
+    def load(cls, folder: Path = SHIPPED, *, threads: int = 1) -> "Classifier":
+        """Read an artefact; takes a fraction of a second.
+
+        Args:
+            folder: of the artefact.
+            threads: how many cores one run may use.
+
+        Raises:
+            InvalidArtifact: the folder lacks a part, or a part does not fit the others.
+        """
+        notes = read_notes(folder)
+        try:
+            graph = (folder / MODEL).read_bytes()
+            taxonomy = load_taxonomy(folder / TAXONOMY)
+            tokenizer = TextTokenizer.load(folder / TOKENIZER)
+        except InvalidTaxonomy as error:
+            raise InvalidArtifact(str(error)) from error
+        except Exception as error:  # tokenizers raises bare ones
+            raise InvalidArtifact(f"{folder}: {error}") from error
+        if hashlib.sha256(graph).hexdigest() != notes.digest:
+            raise InvalidArtifact(f"{folder}: {MODEL} is not the one that {NOTES} was written for")
+        session = open_session(graph, threads=threads)
+        outputs = session.get_outputs()[0].shape[1]
+        if outputs != len(taxonomy):
+            raise InvalidArtifact(f"{folder}: the model tells {outputs} intents apart, {TAXONOMY} has {len(taxonomy)}")
+        classifier = cls(session, tokenizer, taxonomy, notes)
+        classifier.classify(classifier.encode(["warm up"]))
+        return classifier
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the token numbers of each text, 2 to 64; any text has some."""
+        return self._tokenizer.encode(texts)
+
+    def classify(self, batch: Sequence[list[int]]) -> list[Understanding]:
+        """Understand texts in one run of the graph; blocks, and lets other threads run meanwhile.
+
+        Args:
+            batch: token numbers; the cost is that of as many texts of the longest one's length.
+        """
+        return [self._understanding(row) for row in self.probabilities(batch)] if batch else []
+
+    def probabilities(self, batch: Sequence[list[int]]) -> npt.NDArray[np.float32]:
+        """Return the calibrated probability of each intent, (texts, intents)."""
+        return softmax((self.logits(batch) + self._offset) / self._temperature)
+
+    def logits(self, batch: Sequence[list[int]]) -> npt.NDArray[np.float32]:
+        """Return what the graph gives, (texts, intents), before calibration."""
+        lengths = np.fromiter(map(len, batch), np.int32, len(batch))
+        ids = np.full((len(batch), int(lengths.max())), PAD, np.int64)
+        for row, each in enumerate(batch):
+            ids[row, : len(each)] = each
+        return self._session.run(None, {"ids": ids, "lengths": lengths})[0]
+
+    def _understanding(self, row: npt.NDArray[np.float32]) -> Understanding:
+        best = np.argsort(row)[: -_CANDIDATES - 1 : -1].tolist()
+        candidates = tuple(Guess(self._names[index], round(float(row[index]), 4)) for index in best)
+        first = candidates[0]
+        sure = best[0] != self._out_of_scope and first.confidence >= self.threshold
+        return Understanding(intent=first.intent, confidence=first.confidence, sure=sure, candidates=candidates)
+
+
+def open_session(graph: bytes, *, threads: int) -> onnxruntime.InferenceSession:
+    """Make a graph ready to run on ``threads`` cores, which sleep while there is nothing to do."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # threads that spin for work take the cores from the event loops beside them
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return probabilities along the last axis."""
+    raised = np.exp(logits - logits.max(-1, keepdims=True))
+    return raised / raised.sum(-1, keepdims=True)

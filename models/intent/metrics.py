@@ -1,0 +1,111 @@
+"""How good a classifier is: accuracy, macro-F1, calibration, and what it answers at which precision.
+
+Shapes: N texts, C intents.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+#: Bins of the calibration error, as in Guo et al. 2017 (arXiv:1706.04599).
+_BINS = 15
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of one group of texts.
+
+    Args:
+        texts: how many.
+        accuracy: share whose likeliest intent is the labelled one.
+        macro_f1: F1 averaged over the intents that are labelled there.
+        calibration_error: expected calibration error, 15 bins of equal width.
+        answered: share of the texts in scope that are sure (in scope, and at the threshold or above).
+        precision: share of all sure texts that have the labelled intent; 1 when none is sure.
+    """
+
+    texts: int
+    accuracy: float
+    macro_f1: float
+    calibration_error: float
+    answered: float
+    precision: float
+
+
+class Answered(NamedTuple):
+    """One point of the curve: at ``threshold``, which share is answered at which precision."""
+
+    threshold: float
+    answered: float
+    precision: float
+
+
+def figures(probabilities: Floats, labels: Ints, *, out_of_scope: int, threshold: float) -> Figures:
+    """Return the figures of texts whose intents are known.
+
+    Args:
+        probabilities: (N, C).
+        labels: (N).
+        out_of_scope: which of the C is that.
+        threshold: from which confidence on a text is sure.
+    """
+    at = answered(probabilities, labels, out_of_scope=out_of_scope, threshold=threshold)
+    return Figures(
+        texts=len(labels),
+        accuracy=float((probabilities.argmax(1) == labels).mean()),
+        macro_f1=macro_f1(probabilities.argmax(1), labels),
+        calibration_error=calibration_error(probabilities, labels),
+        answered=at.answered,
+        precision=at.precision,
+    )
+
+
+def macro_f1(guessed: Ints, labels: Ints) -> float:
+    """Return F1 averaged over the intents that occur among the labels."""
+    scores: list[float] = []
+    for intent in np.unique(labels).tolist():
+        right = int(((guessed == intent) & (labels == intent)).sum())
+        named, there = int((guessed == intent).sum()), int((labels == intent).sum())
+        scores.append(2 * right / (named + there))
+    return float(np.mean(scores))
+
+
+def calibration_error(probabilities: Floats, labels: Ints) -> float:
+    """Return how far confidence is from accuracy, averaged over the texts of each of the bins."""
+    confidence = probabilities.max(1)
+    right = probabilities.argmax(1) == labels
+    bins = np.minimum((confidence * _BINS).astype(np.int64), _BINS - 1)
+    gaps = (abs(float(right[bins == each].sum() - confidence[bins == each].sum())) for each in range(_BINS))
+    return sum(gaps) / len(labels)
+
+
+def answered(probabilities: Floats, labels: Ints, *, out_of_scope: int, threshold: float) -> Answered:
+    """Return what is answered at a threshold, and how much of it rightly."""
+    guessed = probabilities.argmax(1)
+    sure = (guessed != out_of_scope) & (probabilities.max(1) >= threshold)
+    in_scope = labels != out_of_scope
+    share = float((sure & in_scope).sum() / max(1, in_scope.sum()))
+    precision = float((sure & (guessed == labels)).sum() / sure.sum()) if sure.any() else 1.0
+    return Answered(threshold, share, precision)
+
+
+def curve(probabilities: Floats, labels: Ints, *, out_of_scope: int) -> list[Answered]:
+    """Return share answered against precision, for a hundred thresholds."""
+    return [answered(probabilities, labels, out_of_scope=out_of_scope, threshold=each / 100) for each in range(100)]
+
+
+def confusion(guessed: Ints, labels: Ints, intents: int) -> Ints:
+    """Return how often each labelled intent (row) was taken for each (column)."""
+    table = np.zeros((intents, intents), np.int64)
+    np.add.at(table, (labels, guessed), 1)
+    return table
+
+
+def by_group(groups: Sequence[str]) -> dict[str, Ints]:
+    """Return the indexes of each group, in the order of its name."""
+    return {name: np.flatnonzero(np.array(groups) == name) for name in sorted(set(groups))}

@@ -1,0 +1,92 @@
+"""What a classifier is worth, group by group: the tables of `raydesk intent evaluate` and of the model card."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from models.intent.classifier import Classifier
+from models.intent.metrics import Answered, Figures, Floats, Ints, by_group, curve, figures
+from models.intent.taxonomy import OUT_OF_SCOPE, Taxonomy
+from models.intent.train.rows import Row
+
+
+class Measured(NamedTuple):
+    """Rows and what the classifier makes of them.
+
+    Args:
+        rows: labelled texts.
+        probabilities: (rows, intents), calibrated.
+        labels: (rows), the index of each row's intent.
+    """
+
+    rows: Sequence[Row]
+    probabilities: Floats
+    labels: Ints
+
+
+def measure(classifier: Classifier, rows: Sequence[Row]) -> Measured:
+    """Classify rows one by one in batches of about one length."""
+    index = {name: number for number, name in enumerate(classifier.taxonomy.names)}
+    return Measured(
+        rows, probabilities_of(classifier, [row.text for row in rows]), np.array([index[row.intent] for row in rows])
+    )
+
+
+def probabilities_of(classifier: Classifier, texts: Sequence[str], *, size: int = 32) -> Floats:
+    """Return the calibrated probabilities of many texts, in their order."""
+    encoded = classifier.encode(texts)
+    order = sorted(range(len(encoded)), key=lambda at: len(encoded[at]))
+    found = np.zeros((len(encoded), len(classifier.taxonomy)), np.float32)
+    for at in range(0, len(order), size):
+        batch = order[at : at + size]
+        found[batch] = classifier.probabilities([encoded[each] for each in batch])
+    return found
+
+
+def wrongly_sure(classifier: Classifier, texts: Sequence[str]) -> float:
+    """Return which share of texts that nobody should answer is sure all the same."""
+    probabilities = probabilities_of(classifier, texts)
+    out_of_scope = classifier.taxonomy.names.index(OUT_OF_SCOPE)
+    sure = (probabilities.argmax(1) != out_of_scope) & (probabilities.max(1) >= classifier.threshold)
+    return float(sure.mean())
+
+
+def groups_of(rows: Sequence[Row], named: Mapping[str, Sequence[str]] | None = None) -> dict[str, Ints]:
+    """Return the indexes of each source and language, of each group of sources, and of each language.
+
+    Args:
+        rows: labelled texts.
+        named: name of a group -> the sources that it joins.
+    """
+    groups = {f"{name.split(' ', 1)[1]} ({name.split(' ', 1)[0]})": each for name, each in by_group(
+        [f"{row.lang} {row.source}" for row in rows]
+    ).items()}  # fmt: skip
+    sources = np.array([row.source for row in rows])
+    for name, joined in (named or {}).items():
+        indexes = np.flatnonzero(np.isin(sources, list(joined)))
+        if len(indexes):
+            groups[name] = indexes
+    for language in sorted({row.lang for row in rows}):
+        groups[f"all {language}"] = np.flatnonzero(np.array([row.lang == language for row in rows]))
+    return groups
+
+
+def table(measured: Measured, taxonomy: Taxonomy, threshold: float, groups: Mapping[str, Ints]) -> dict[str, Figures]:
+    """Return the figures of each group."""
+    out_of_scope = taxonomy.names.index(OUT_OF_SCOPE)
+    return {
+        name: figures(
+            measured.probabilities[group], measured.labels[group], out_of_scope=out_of_scope, threshold=threshold
+        )
+        for name, group in groups.items()
+    }
+
+
+def curves(measured: Measured, taxonomy: Taxonomy, groups: Mapping[str, Ints]) -> dict[str, list[Answered]]:
+    """Return, for each group, which share is answered at which precision."""
+    out_of_scope = taxonomy.names.index(OUT_OF_SCOPE)
+    return {
+        name: curve(measured.probabilities[group], measured.labels[group], out_of_scope=out_of_scope)
+        for name, group in groups.items()
+    }
