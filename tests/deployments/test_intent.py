@@ -218,12 +218,14 @@ async def test_late_texts_are_answered_at_their_deadline_though_the_model_is_bus
         assert await patient == ["patient"]
         assert bench.words.batches == [["first"], ["patient"]]
         assert bench.meter.counts["late"] == 2
+        assert (bench.batcher.counts.late, bench.batcher.counts.withdrawn) == (2, 0)
 
 
 async def test_a_caller_whose_text_is_with_the_model_is_not_kept_either() -> None:
     async with running() as bench:
         bench.words.gate.clear()
         assert await bench.ask("slow", wait_ms=20) == [None]
+        assert "failed" not in bench.meter.counts, "the model was waited for"
         bench.words.gate.set()
         assert await bench.ask("next") == ["next"]
 
@@ -242,6 +244,7 @@ async def test_health_is_told_while_the_model_is_busy_and_fails_when_it_hangs() 
             with pytest.raises(RuntimeError, match="busy with one batch"):
                 await until(lambda: bench.loop.check_health() is not None)
         await bench.ask("on")
+        await asyncio.sleep(0.06)
         bench.loop.check_health()
     async with running() as bench, bench.busy():
         bench.loop.check_health()
