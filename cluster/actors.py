@@ -27,6 +27,9 @@ def gateway_name(index: int) -> str:
 
 DISPATCHER = "dispatcher"
 OUTBOX = "outbox"
+#: The Serve application of a system, and its deployment that understands texts.
+APP_NAME = "raydesk"
+INTENT_MODEL = "IntentModel"
 
 
 class Calls(Protocol):
