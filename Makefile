@@ -6,10 +6,10 @@ ARGS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check docs bench chaos lock clean
+.PHONY: help run test check docs bench bench-intent soak chaos lock clean
 
 help: ## Show the recipes
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 run: $(VENV)/run.stamp ## Install, and start everything with the demo account (ARGS="--auto-scale" and the like)
 	$(BIN)/raydesk up --demo $(ARGS)
@@ -29,6 +29,12 @@ docs: $(VENV)/test.stamp ## Write the tables of docs/protocol.md anew, from the 
 bench: $(VENV)/test.stamp ## Measure speed and latency, and print the table
 	$(BIN)/python -m tests.bench.end_to_end $(ARGS)
 	$(BIN)/python -m tests.bench.routing_decision
+
+bench-intent: $(VENV)/bench.stamp ## Measure the intent model beside other batching servers
+	$(BIN)/python -m tests.bench.intent $(ARGS)
+
+soak: $(VENV)/test.stamp ## Send 200,000 texts, the strange ones among them, through the intent model
+	$(BIN)/python -m tests.bench.intent_soak $(ARGS)
 
 chaos: $(VENV)/test.stamp ## Kill every kind of process under load, for minutes
 	$(BIN)/python -m pytest -m chaos -s --timeout=1800 -o faulthandler_timeout=0 tests/chaos $(ARGS)
@@ -57,3 +63,7 @@ $(VENV)/test.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing raydesk and what its tests need into $(VENV) (a few minutes the first time) ..."
 	PIP_CONSTRAINT=constraints.txt $(PIP) install --editable '.[test,train]'
 	@touch $(VENV)/run.stamp $@
+
+$(VENV)/bench.stamp: $(VENV)/test.stamp
+	$(PIP) install "mosec>=0.9.8,<0.10" "litserve>=0.2.19,<0.3"
+	@touch $@

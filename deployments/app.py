@@ -114,11 +114,12 @@ def build(settings: Settings) -> Application:
             "target_ongoing_requests": max(1, settings.ingress.max_ongoing_requests // 4),
         },
     )
-    intent = _intent(settings).bind(settings) if settings.intent.enabled else None
+    intent = intent_deployment(settings).bind(settings) if settings.intent.enabled else None
     return ingress.bind(settings, supervisor.bind(settings), intent)
 
 
-def _intent(settings: Settings) -> Deployment:
+def intent_deployment(settings: Settings) -> Deployment:
+    """Return the deployment of the intent model, to be bound to the settings."""
     return serve.deployment(IntentModel).options(
         name=INTENT_MODEL,
         ray_actor_options={"num_cpus": _REPLICA_CPUS},

@@ -5,6 +5,7 @@ It keeps nothing but a cache: a replica that dies takes along only questions, wh
 
 import asyncio
 import contextlib
+import os
 from pathlib import Path
 
 from ray import serve
@@ -28,6 +29,8 @@ class IntentModel:
 
     def __init__(self, settings: Settings) -> None:
         keep_on_loopback()
+        # lists are short: sharing one among threads costs the tokenizer more than it gains
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         # onnxruntime is loaded by the replicas alone: whoever wires or calls them has no use for it
         from models.intent.classifier import SHIPPED, Classifier
 

@@ -101,7 +101,7 @@ class Road:
         self._labels, self._recipe, self._out, self._progress = labels, recipe, out, progress
         self._today = today
         self._work = out / WORK
-        ours = shipped_sentences(labels.taxonomy)
+        ours = shipped_sentences(labels.taxonomy, len(labels.rows))
         if labels.held_out:
             learnt, self._held_out = labels.rows, labels.held_out
         else:
@@ -202,9 +202,8 @@ class Road:
     def _lesson(self, teacher: Encoder, chosen: list[int], tokenizer: TextTokenizer) -> Lesson:
         """Gather every text there is: labelled, misspelt, unlabelled."""
         labelled = [row.text for row in self._learnt]
-        others = self._labels.unlabelled + [row.text for row in shipped_sentences(self._labels.taxonomy)]
         known = set(labelled) | {row.text for row in self._measured}
-        others = [text for text in dict.fromkeys(others) if text not in known]
+        others = [text for text in dict.fromkeys(self._labels.unlabelled) if text not in known]
         others += variants(labelled, self._recipe.misspelt, self._recipe.seed)
         texts = tokenizer.encode(labelled + others)
         labels = [self._index[row.intent] for row in self._learnt] + [NO_LABEL] * len(others)

@@ -125,7 +125,7 @@ def split(rows: Sequence[Row], share: float) -> tuple[list[Row], list[Row]]:
         by_intent[row.intent].append(row)
     held: list[Row] = []
     for each in by_intent.values():
-        each.sort(key=lambda row: hashlib.sha256(row.text.encode()).digest())
+        each.sort(key=_shuffled)
         if len(each) >= 5:
             held += each[: max(1, round(len(each) * share))]
     return without(rows, held), held
@@ -152,17 +152,27 @@ def check_enough(rows: Sequence[Row], taxonomy: Taxonomy) -> list[str]:
     return warnings
 
 
-def shipped_sentences(taxonomy: Taxonomy) -> list[Row]:
+def shipped_sentences(taxonomy: Taxonomy, beside: int) -> list[Row]:
     """Return the project's own sentences that fit a taxonomy.
 
-    With the shipped taxonomy all do. With another one, a name may mean something else; only what is out of the
-    scope of every shop is taken.
+    With the shipped taxonomy all do. With another one a name may mean something else, so only what is out of the
+    scope of every shop is taken, and no more than suits the labels it stands beside.
+
+    Args:
+        taxonomy: the intents in use.
+        beside: how many labelled rows there are.
     """
-    ours = taxonomy.names == load_taxonomy().names
-    rows: list[Row] = []
-    for path in sorted(SENTENCES.glob("*.jsonl")):
-        for _, line in _lines(path):
-            row = _row.decode(line)
-            if ours or row.intent == OUT_OF_SCOPE:
-                rows.append(msgspec.structs.replace(row, source="raydesk"))
-    return rows
+    ours = [row for path in sorted(SENTENCES.glob("*.jsonl")) for row in _sentences(path)]
+    if taxonomy.names == load_taxonomy().names:
+        return ours
+    outside = sorted((row for row in ours if row.intent == OUT_OF_SCOPE), key=_shuffled)
+    return outside[: max(FEWEST_ROWS, beside // 4)]
+
+
+def _sentences(path: Path) -> list[Row]:
+    return [msgspec.structs.replace(_row.decode(line), source="raydesk") for _, line in _lines(path)]
+
+
+def _shuffled(row: Row) -> bytes:
+    """Return a key that puts rows into an order which is the same each time and has nothing to do with the text."""
+    return hashlib.sha256(row.text.encode()).digest()
