@@ -4,6 +4,9 @@ Flow: batches of all senders gather while an append is under way; then all that 
 read what is not in memory, decide, append, answer. One turn at a time, so the order in the store is
 the order of decision. An answer leaves only after the append was durable.
 
+What contacts wrote to the bot is understood after its append (`deployments.understanding`), and what comes of
+it returns as commands that the router gives itself: they share the turns, and have no order to keep.
+
 When an append fails, or nobody knows whether it happened, the router answers "not now", forgets what it
 knows and takes a new epoch (a late append of the old one is then refused); senders repeat, and what had
 been stored after all is recognised by its source id.
@@ -14,22 +17,28 @@ import contextlib
 import logging
 import os
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from redis.exceptions import RedisError
 
 from cluster.actors import DISPATCHER, Calls, NamedActor
+from cluster.bot import make_bot
 from cluster.codec import decode_commands, encode_placements, encode_replies
 from cluster.settings import Settings
+from cluster.store.directory import Directory
 from cluster.store.timeline import TimelineStore
 from cluster.store.valkey import STORE_DOWN, connect
 from cluster.telemetry import Beacon, Meter
+from deployments.bot_sweep import BotSweep
 from deployments.process import give_way_to_ray, settle_garbage_collector
+from deployments.understanding import Hearing, IntentOfThisSystem, Understands
 from models.domain.commands import AnyCommand, AnyReply, Exported
 from models.domain.conversation import Placement
 from models.domain.errors import RaydeskError, StaleEpoch, Unavailable
 from models.domain.ids import slots_of_shard
+from models.timeline.bot_part import BotPart
 from models.timeline.order import SenderOrder
 from models.timeline.shard import Missing, Outcome, Shard
 from models.timeline.turn import refuse
@@ -54,18 +63,26 @@ class RouterActor:
     Args:
         settings: of the whole system.
         shard: which one this is, from 0.
-        dispatcher, core: whom it tells and what it decides with, if not as in this system.
+        dispatcher, core, model: whom it tells, what it decides and understands with, if not as in this system.
     """
 
     def __init__(
-        self, settings: Settings, shard: int, *, dispatcher: Calls | None = None, core: Shard | None = None
+        self,
+        settings: Settings,
+        shard: int,
+        *,
+        dispatcher: Calls | None = None,
+        core: Shard | None = None,
+        model: Understands | None = None,
     ) -> None:
         self._settings = settings
         self._slots = slots_of_shard(shard, settings.router.count)
         self._name = str(shard)
         self._redis = connect(settings.store)
         self._store = TimelineStore(self._redis, log_entries=settings.store.log_entries)
-        self._core = core or Shard(entropy=os.urandom, cached_contacts=settings.router.cached_contacts)
+        self._core = core or Shard(
+            entropy=os.urandom, cached_contacts=settings.router.cached_contacts, bot=_bot_part(settings)
+        )
         self._epoch = 0
         self._claimed: set[str] = set()
         self._arrived: list[tuple[list[AnyCommand], asyncio.Future[bytes]]] = []
@@ -79,6 +96,16 @@ class RouterActor:
         self.meter = Meter()
         self._beacon = Beacon(self._redis, "router", self._name, self._describe)
         self._closing = False
+        self._hearing = Hearing(
+            model or IntentOfThisSystem(settings.intent.enabled),
+            self._give_itself,
+            bot=settings.intent.enabled and settings.bot.enabled,
+            patience_ms=settings.bot.patience_ms,
+            max_pending=settings.bot.max_pending,
+            meter=self.meter,
+        )
+        # even without a bot: what it held when it was switched off is due as well
+        sweep = BotSweep(self._store, Directory(self._redis), settings.accounts, self._slots, self._give_itself)
         settle_garbage_collector()
         give_way_to_ray()
         # Ray builds the actor inside its running event loop
@@ -86,6 +113,7 @@ class RouterActor:
             asyncio.ensure_future(self._work()),
             asyncio.ensure_future(self._tell_dispatcher()),
             asyncio.ensure_future(self._beacon.run()),
+            asyncio.ensure_future(sweep.run()),
         ]
 
     async def apply(self, sender: str, generation: int, number: int, payload: bytes) -> bytes:
@@ -101,6 +129,16 @@ class RouterActor:
         self._arrived.append((decode_commands(payload), future))
         self._wake.set()
         return await future
+
+    async def _give_itself(self, commands: Sequence[AnyCommand]) -> None:
+        """Take commands of our own through the turns; returns when they are stored, or nothing more is taken."""
+        while not self._closing:
+            future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+            self._arrived.append((list(commands), future))
+            self._wake.set()
+            if await future != NOT_NOW:
+                return
+            await asyncio.sleep(_RETRY_S)
 
     async def _admit(self, sender: str, generation: int, number: int) -> bool:
         """Take a batch when its turn has come; Ray sometimes starts two calls of one caller the other way round.
@@ -131,6 +169,8 @@ class RouterActor:
         self._closing = True
         self._wake.set()
         await asyncio.wait([self._tasks[0]], timeout=self._settings.router.deadline_s)
+        # what the bot still owes is due in the store
+        await self._hearing.aclose()
         await self._beacon.forget()
 
     async def _work(self) -> None:
@@ -225,7 +265,7 @@ class RouterActor:
 
     def _apply(self, commands: list[AnyCommand]) -> Outcome:
         try:
-            return self._core.apply(commands, time.time_ns() // 1_000_000)
+            return self._core.apply(commands, time.time_ns() // 1_000_000, self._hearing.room)
         except Exception as error:
             log.exception("router %s: the core failed on %d commands", self._name, len(commands))
             raise CoreFailed from error
@@ -247,6 +287,10 @@ class RouterActor:
             for placement in outcome.placements:
                 self._notices[placement.conversation] = placement
             self._notify.set()
+        if outcome.questions:
+            self._hearing.hear(outcome.questions)
+        for what, count in outcome.counts.items():
+            self.meter.count(what, count)
         return [
             await self._with_messages(command, reply) if isinstance(reply, Exported) else reply
             for command, reply in zip(commands, outcome.replies, strict=True)
@@ -305,5 +349,17 @@ class RouterActor:
             "slots": [self._slots[0], self._slots[-1]],
             "contacts": self._core.contacts,
             "waiting": sum(len(batch) for batch, _ in self._arrived),
+            "understanding": self._hearing.pending,
             **self.meter.report(),
         }
+
+
+def _bot_part(settings: Settings) -> BotPart:
+    """Return the bot's part in a router's conversations; agents see what was understood even without a bot."""
+    bot = settings.bot
+    return BotPart(
+        answers=make_bot(bot, settings.intent) if settings.intent.enabled else None,
+        patience_ms=bot.patience_ms,
+        idle_ms=int(bot.idle_s * 1000),
+        route_by_skill=bot.route_by_skill,
+    )

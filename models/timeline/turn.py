@@ -114,7 +114,7 @@ class Turn:
 
     def bot_takes_one(self) -> bool:
         """Take a place of those that the bot has for messages, if there is one."""
-        if self.bot_room <= 0:
+        if self.bot.answers is None or self.bot_room <= 0:
             return False
         self.bot_room -= 1
         return True

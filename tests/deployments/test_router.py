@@ -31,8 +31,8 @@ class QuietDispatcher:
 class BrittleShard(Shard):
     """A core with a mistake: it fails half way through whatever says "poison"."""
 
-    def apply(self, commands, now_ms):
-        outcome = super().apply(commands, now_ms)
+    def apply(self, commands, now_ms, bot_room=0):
+        outcome = super().apply(commands, now_ms, bot_room)
         if any(getattr(command, "text", "") == "poison" for command in commands):
             raise ZeroDivisionError
         return outcome
@@ -53,7 +53,9 @@ def message(text, source_id, who="v1", account="acme"):
 
 @pytest.fixture
 async def router(redis: Redis, store_url: str):
-    settings = Settings.model_validate({"store": {"url": store_url}, "router": {"count": 1}, "accounts": {"acme": {}}})
+    settings = Settings.model_validate(
+        {"store": {"url": store_url}, "router": {"count": 1}, "accounts": {"acme": {}}, "intent": {"enabled": False}}
+    )
     dispatcher = QuietDispatcher()
     actor = RouterActor(settings, 0, dispatcher=dispatcher, core=BrittleShard(entropy=os.urandom))
     actor.told = dispatcher.placed
