@@ -118,6 +118,7 @@ class DispatcherActor:
             accounts[name] = {"epoch": account.epoch, "repaired": account.repaired, "running": census is not None}
             if census is not None:
                 accounts[name] |= {
+                    "bot": account.with_bot,
                     "present": census.present,
                     "waiting": census.waiting,
                     "held": census.held,
@@ -125,7 +126,7 @@ class DispatcherActor:
                     "offers": census.offers,
                     "oldest_wait_ms": max(0, now_ms - census.oldest_ms) if census.oldest_ms else 0,
                 }
-        counted = ("present", "waiting", "held", "snoozed", "offers")
+        counted = ("present", "bot", "waiting", "held", "snoozed", "offers")
         total = {word: sum(about.get(word, 0) for about in accounts.values()) for word in counted}
         oldest = max((about.get("oldest_wait_ms", 0) for about in accounts.values()), default=0)
         rate = self._offers_per_s(total["offers"])

@@ -96,6 +96,8 @@ class AccountDispatch:
         self._wake = asyncio.Event()
         self._polled_at = self._poll_at = self._audit_at = 0.0
         self.repaired = 0
+        #: how many conversations the bot holds, some seconds ago at most.
+        self.with_bot = 0
         self.running = asyncio.Event()
 
     @property
@@ -244,6 +246,7 @@ class AccountDispatch:
         self._polled_at, self._poll_at = loop.time(), loop.time() + self._poll_s
         if await self._store.newest_epoch(self.account) > core.epoch:
             raise Superseded
+        self.with_bot = await self._store.count_with_bot(self.account)
         users = list(await self._directory.list(self.account))
         if users != self._users:
             self._users = users

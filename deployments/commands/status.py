@@ -179,7 +179,8 @@ def _gateways(look: Look) -> Table:
 
 
 def _dispatcher(look: Look) -> Table:
-    table = _table("Dispatcher", "account", "epoch", "present", "waiting", "oldest", "held", "snoozed", "offers/s")
+    columns = ("epoch", "present", "with the bot", "waiting", "oldest", "held", "snoozed", "offers/s")
+    table = _table("Dispatcher", "account", *columns)
     for about in look.told["dispatcher"]:
         for account, census in about["accounts"].items():
             offers = look.rate(about, lambda told, name=account: told["accounts"].get(name, {}).get("offers", 0))
@@ -187,7 +188,7 @@ def _dispatcher(look: Look) -> Table:
             table.add_row(
                 account,
                 str(census["epoch"]),
-                *(f"{census.get(name, 0):,}" if running else "starting" for name in ("present", "waiting")),
+                *(f"{census.get(name, 0):,}" if running else "starting" for name in ("present", "bot", "waiting")),
                 _duration(census.get("oldest_wait_ms", 0) / 1000),
                 *(f"{census.get(name, 0):,}" for name in ("held", "snoozed")),
                 _number(offers),

@@ -175,6 +175,7 @@ async def test_a_sure_question_is_answered_on_the_visitors_socket_and_costs_no_a
     assert (await system.record(conversation)).state == "bot"
     assert desk.state.conversations == {}
     assert await system.redis.zrange(keys.waiting("acme"), 0, -1) == []
+    await until(lambda: system.deciding.stats()["bot"] == 1)
 
 
 async def test_a_visitor_that_was_away_finds_the_answer_on_return(system):
