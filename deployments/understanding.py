@@ -25,6 +25,7 @@ from cluster.actors import APP_NAME, INTENT_MODEL
 from cluster.telemetry import Meter
 from models.domain.commands import AnyCommand, Understood
 from models.domain.errors import RaydeskError, Unavailable
+from models.intent.text import HEAD_CHARACTERS, TAIL_CHARACTERS
 from models.intent.understanding import Understanding
 from models.timeline.bot_part import Question
 
@@ -189,7 +190,7 @@ class Hearing:
 
     async def _ask(self, batch: list[tuple[Question, float]]) -> list[Understanding | None]:
         """Return what the model says in time, None for what it does not."""
-        texts = [question.text for question, _ in batch]
+        texts = [_ends(question.text) for question, _ in batch]
         started = time.perf_counter()
         found: list[Understanding | None] = []
         give_up_at = batch[0][1]
@@ -218,6 +219,13 @@ class Hearing:
             log.warning("the intent model understands nothing; the bot is silent until it does")
         elif was_gone and not self._failures:
             log.warning("the intent model is back; so is the bot")
+
+
+def _ends(text: str) -> str:
+    """Return what the model looks at of a text; the middle of a long one need not travel."""
+    if len(text) <= HEAD_CHARACTERS + TAIL_CHARACTERS:
+        return text
+    return f"{text[:HEAD_CHARACTERS]} {text[-TAIL_CHARACTERS:]}"
 
 
 def _command(question: Question, understanding: Understanding | None) -> Understood | None:

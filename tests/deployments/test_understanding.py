@@ -6,6 +6,7 @@ import pytest
 
 from cluster.telemetry import Meter
 from deployments.understanding import Hearing
+from models.intent.text import normalise
 from models.timeline.bot_part import Question
 from tests.deployments.models import PlainModel
 
@@ -67,6 +68,18 @@ async def test_what_is_understood_goes_to_the_router(make, router):
     hearing.hear([question(1), question(2, text="unsure 2"), question(3, owed=False)])
     await settled(hearing)
     assert router.outcomes() == {"text 1": True, "unsure 2": False, "text 3": True}
+
+
+async def test_of_a_long_text_only_what_the_model_looks_at_travels(make, model, router):
+    text = "a" * 300 + "b" * 9_000 + "c" * 300
+    hearing = make()
+    hearing.hear([question(1, text=text), question(2, text="x" * 600)])
+    await settled(hearing)
+    sent, short = model.calls[0]
+    assert len(sent) < 700
+    assert normalise(sent) == normalise(text)
+    assert short == "x" * 600
+    assert router.given[0].text == text
 
 
 async def test_two_calls_are_under_way_and_the_rest_gathers(make, model):
