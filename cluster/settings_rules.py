@@ -46,8 +46,9 @@ def _intent_problems(intent: IntentSettings) -> Iterator[str]:
 
 
 def _bot_problems(bot: BotSettings, intent: IntentSettings) -> Iterator[str]:
-    """Read the bot's own words at the start, where a mistake in them can still be told."""
-    if not (intent.enabled and bot.enabled and bot.replies):
+    """Read intents and replies of one's own at the start, where a mistake in them can still be told."""
+    own_model = bool(intent.artifact)
+    if not (intent.enabled and (bot.replies or own_model)) or (own_model and not Path(intent.artifact).is_dir()):
         return
     try:
         make_bot(bot, intent)

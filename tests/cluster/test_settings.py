@@ -206,7 +206,7 @@ def test_settings_are_frozen_and_go_by_pickle(monkeypatch: pytest.MonkeyPatch):
         ("[intent]\nmin_replicas = 3", r"intent\.max_replicas: found 1; allowed: from min_replicas, 3"),
         ('[bot]\nreplies = "/nowhere.toml"', r"bot\.replies: /nowhere\.toml: No such file"),
         ("[bot]\npatience_ms = 0", r"bot\.patience_ms: found 0 .*a whole number from 1"),
-        ('[intent]\nartifact = "/"\n[bot]\nreplies = "/nowhere.toml"', r"intent\.artifact: /taxonomy\.toml: No such"),
+        ('[intent]\nartifact = "/"', r"intent\.artifact: /taxonomy\.toml: No such"),
         ("[http]\nhost = 1", r"http\.host: found 1 .*allowed: a text"),
         ("[http]\npublic_url = 'ftp://x'", r"http\.public_url: found 'ftp://x' .* such as https://desk"),
         ("http = 1", r"http: found a number .*allowed: a table"),
