@@ -69,7 +69,7 @@ class DispatchingStore:
 
     async def count_with_bot(self, account: str) -> int:
         """Count the conversations that the bot holds; they are nobody's to decide yet."""
-        return await cast("Awaitable[int]", self._redis.zcard(keys.bot(account)))
+        return await self._redis.zcard(keys.bot(account))
 
     async def placements(self, account: str, conversations: Sequence[str]) -> dict[str, Placement | None]:
         """Read where conversations stand, ``None`` for those that do not exist."""
