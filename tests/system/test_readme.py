@@ -30,4 +30,4 @@ def place(request):
 
 
 async def test_a_visitor_gets_the_agents_answer(place):
-    assert "answer: It comes today." in await run_both(place)
+    assert "agent: It comes today." in await run_both(place)
