@@ -42,7 +42,7 @@ def at(place: Place, code: str) -> str:
 
 
 async def run_both(place: Place, within_s: float = 30.0) -> str:
-    """Run the agent until the visitor has its answer; returns what the visitor printed.
+    """Run both until the visitor has the agent's answer; returns what the visitor printed.
 
     Raises:
         AssertionError: a program failed; its words are in the message.
@@ -53,14 +53,24 @@ async def run_both(place: Place, within_s: float = 30.0) -> str:
         async with asyncio.timeout(within_s):
             visitor = await _start(at(place, programs()["A visitor"]))
             try:
-                printed, trouble = await visitor.communicate()
+                printed = await _until_the_agent_speaks(visitor)
             finally:
                 await _end(visitor)
-        assert visitor.returncode == 0, trouble.decode()
         assert agent.returncode is None, (await agent.communicate())[1].decode()
     finally:
         await _end(agent)
-    return printed.decode()
+    return printed
+
+
+async def _until_the_agent_speaks(visitor: asyncio.subprocess.Process) -> str:
+    assert visitor.stdout is not None
+    assert visitor.stderr is not None
+    printed = ""
+    while line := (await visitor.stdout.readline()).decode():
+        printed += line
+        if line.startswith("agent:"):
+            return printed
+    raise AssertionError(f"the visitor ended: {(await visitor.stderr.read()).decode()}")
 
 
 async def _start(code: str) -> asyncio.subprocess.Process:
