@@ -18,7 +18,9 @@ from torch import Tensor, nn
 
 #: Texts of so many batches are sorted by length together.
 _SORTED = 40
-_EVEN = 0.7
+_EVEN = 0.6
+#: A text of a tiny source is not learnt by heart.
+_MOST_OFTEN = 4.0
 #: Called with stage, steps done, steps in all, and what there is to say.
 Progress = Callable[[str, int, int, str], None]
 
@@ -30,7 +32,7 @@ def evened(sources: Sequence[str]) -> npt.NDArray[np.float64]:
     """
     sizes = Counter(sources)
     weights = np.array([sizes[source] ** (_EVEN - 1.0) for source in sources])
-    return weights / weights.sum() * len(sources)
+    return np.minimum(weights / weights.sum() * len(sources), _MOST_OFTEN)
 
 
 def batches(
