@@ -10,6 +10,7 @@ threshold, figures) and the model card.
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -122,7 +123,7 @@ class Classifier:
         if hashlib.sha256(graph).hexdigest() != notes.digest:
             raise InvalidArtifact(f"{folder}: {MODEL} is not the one that {NOTES} was written for")
         session = open_session(graph, threads=threads)
-        outputs = session.get_outputs()[0].shape[1]
+        outputs = cast("int", session.get_outputs()[0].shape[1])
         if outputs != len(taxonomy):
             raise InvalidArtifact(f"{folder}: the model tells {outputs} intents apart, {TAXONOMY} has {len(taxonomy)}")
         classifier = cls(session, tokenizer, taxonomy, notes)
@@ -151,10 +152,10 @@ class Classifier:
         ids = np.full((len(batch), int(lengths.max())), PAD, np.int64)
         for row, each in enumerate(batch):
             ids[row, : len(each)] = each
-        return self._session.run(None, {"ids": ids, "lengths": lengths})[0]
+        return cast("npt.NDArray[np.float32]", self._session.run(None, {"ids": ids, "lengths": lengths})[0])
 
     def _understanding(self, row: npt.NDArray[np.float32]) -> Understanding:
-        best = np.argsort(row)[: -_CANDIDATES - 1 : -1].tolist()
+        best: list[int] = np.argsort(row)[: -_CANDIDATES - 1 : -1].tolist()
         candidates = tuple(Guess(self._names[index], round(float(row[index]), 4)) for index in best)
         first = candidates[0]
         sure = best[0] != self._out_of_scope and first.confidence >= self.threshold
@@ -163,7 +164,7 @@ class Classifier:
 
 def open_session(graph: bytes, *, threads: int) -> onnxruntime.InferenceSession:
     """Make a graph ready to run on ``threads`` cores, which sleep while there is nothing to do."""
-    options = onnxruntime.SessionOptions()
+    options = cast("Any", onnxruntime.SessionOptions())
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3

@@ -23,13 +23,13 @@ def best_temperature(logits: Floats, labels: Ints, weights: Floats) -> float:
 
     Source: Guo et al. 2017, arXiv:1706.04599, section 4.2.
     """
-    temperatures = np.exp(np.linspace(np.log(0.2), np.log(5.0), 400))
+    temperatures: list[float] = np.geomspace(0.2, 5.0, 400).tolist()
 
     def loss(temperature: float) -> float:
         right = softmax(logits / np.float32(temperature))[np.arange(len(labels)), labels]
         return float(-(np.log(right + 1e-9) * weights).sum())
 
-    return float(min(temperatures.tolist(), key=loss))
+    return min(temperatures, key=loss)
 
 
 def best_offset(logits: Floats, labels: Ints, weights: Floats, out_of_scope: int) -> float:

@@ -113,7 +113,9 @@ class Exporter:
         g.constant("zero", np.array([0], np.int64))
         g.node("Slice", ["positions", "zero", "tokens"], "position.values")
         g.node("Add", ["word.values", "position.values"], "summed")
-        return g.node("LayerNormalization", ["summed", *self._norm("embedded_norm")], "embedded", **self._epsilon)
+        return g.node(
+            "LayerNormalization", ["summed", *self._norm("embedded_norm")], "embedded", epsilon=self._shape.epsilon
+        )
 
     def _layer(self, number: int, x: str) -> str:
         name = f"layers.{number}"
@@ -175,7 +177,11 @@ class Exporter:
 
     def _skip_norm(self, name: str, x: str, skipped: str) -> str:
         return self._graph.node(
-            "SkipLayerNormalization", [x, skipped, *self._norm(name)], f"{name}.out", own=True, **self._epsilon
+            "SkipLayerNormalization",
+            [x, skipped, *self._norm(name)],
+            f"{name}.out",
+            own=True,
+            epsilon=self._shape.epsilon,
         )
 
     def _classify(self, x: str) -> None:
@@ -212,7 +218,3 @@ class Exporter:
             self._graph.constant(f"{name}.weight", weight.astype(np.float32)),
             self._graph.constant(f"{name}.bias", bias.astype(np.float32)),
         ]
-
-    @property
-    def _epsilon(self) -> dict[str, float]:
-        return {"epsilon": self._shape.epsilon}
