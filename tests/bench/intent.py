@@ -18,6 +18,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
@@ -30,7 +31,7 @@ from ray import serve
 from cluster.settings import Settings
 from models.intent.classifier import SHIPPED, Classifier
 from tests.bench.intent_rivals import ServeBatch
-from tests.bench.intent_system import alone, deployed, told
+from tests.bench.intent_system import alone, deployed, restart_with_flags, then_shut_down, told
 from tests.bench.intent_texts import make_texts
 from tests.running import free_ports
 
@@ -111,13 +112,14 @@ def bare(classifier: Classifier, texts: list[str], budget: int, seconds: float) 
 async def rival(kind: str, joined: int, threads: int) -> AsyncIterator[Ask]:
     """Run mosec or LitServe in a process of its own; yields how it is asked."""
     port = free_ports(1)
-    arguments = [kind, str(port), str(joined), str(threads), str(SHIPPED)]
+    arguments = [str(port), str(joined), str(threads), str(SHIPPED)]
     environment = os.environ | {"PYTHONPATH": os.getcwd()}
+    said = tempfile.TemporaryFile()  # noqa: SIM115 - it goes with the process
     process = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs in this loop now
-        [sys.executable, "-m", "tests.bench.intent_rivals", *arguments],
+        [sys.executable, "-m", f"tests.bench.intent_{kind}", *arguments],
         env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=said,
+        stderr=subprocess.STDOUT,
         start_new_session=True,
     )
     url = f"http://127.0.0.1:{port}/" + ("inference" if kind == "mosec" else "predict")
@@ -133,18 +135,26 @@ async def rival(kind: str, joined: int, threads: int) -> AsyncIterator[Ask]:
                         raise RuntimeError(f"{kind} answered {response.status}")
                     await response.read()
 
-            await _until_answers(ask)
+            try:
+                await _until_answers(ask)
+            except TimeoutError:
+                said.seek(0)
+                print(said.read().decode(errors="replace")[-2000:])
+                raise
             yield ask
     finally:
         _end(process)
 
 
 async def _until_answers(ask: Ask) -> None:
-    for _ in range(300):
-        with contextlib.suppress(aiohttp.ClientError, RuntimeError):
+    said = ""
+    for _ in range(100):
+        try:
             return await ask(["hello"])
+        except (aiohttp.ClientError, RuntimeError) as error:
+            said = str(error)
         await asyncio.sleep(0.2)
-    raise TimeoutError("a rival did not start within a minute")
+    raise TimeoutError(f"a rival did not start within a minute: {said}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -243,11 +253,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--token-budget", type=int, default=None)
     arguments = parser.parse_args()
+    restart_with_flags("tests.bench.intent")
     chosen: dict[str, Any] = {"cache_texts": 0, "threads": arguments.threads}
     if arguments.token_budget:
         chosen["token_budget"] = arguments.token_budget
     with alone(chosen) as settings:
-        asyncio.run(measure(arguments, settings))
+        asyncio.run(then_shut_down(measure(arguments, settings)))
 
 
 if __name__ == "__main__":

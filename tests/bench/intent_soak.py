@@ -19,7 +19,7 @@ from cluster.settings import Settings
 from deployments.intent_client import IntentClient
 from models.domain.errors import RaydeskError
 from models.intent.classifier import Classifier
-from tests.bench.intent_system import alone, deployed, told
+from tests.bench.intent_system import alone, deployed, restart_with_flags, then_shut_down, told
 from tests.bench.intent_texts import make_texts
 
 STRANGE = (
@@ -117,8 +117,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--texts", type=int, default=200_000)
     arguments = parser.parse_args()
+    restart_with_flags("tests.bench.intent_soak")
     with alone({}) as settings:
-        well = asyncio.run(soak(settings, arguments.texts))
+        well = asyncio.run(then_shut_down(soak(settings, arguments.texts)))
     sys.exit(not well)
 
 
