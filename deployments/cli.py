@@ -233,7 +233,7 @@ def intent_train(  # noqa: PLR0913 - these are the options of the command line
     seed: Annotated[int, Parameter(help="All that is random follows from it.")] = 7,
     layers: Annotated[Literal[3, 4, 5, 6], Parameter(help="Layers of the student; its time grows with them.")] = 4,
     teacher_epochs: Annotated[int, Parameter(help="Epochs of the teacher.")] = 4,
-    student_epochs: Annotated[int, Parameter(help="Epochs of the student.")] = 9,
+    student_epochs: Annotated[int, Parameter(help="Epochs of the student.")] = 7,
     tiny: Annotated[
         bool, Parameter(negative="", help="Minutes instead of an hour, and a poor model: to try the road.")
     ] = False,

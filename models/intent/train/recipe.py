@@ -30,7 +30,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     teacher_epochs: int = 4
     teacher_rate: float = 8e-5
     student_layers: int = 4
-    student_epochs: int = 9
+    student_epochs: int = 7
     misspelt: float = 0.5
     student_rate: float = 3e-4
     rounded_epochs: int = 3
