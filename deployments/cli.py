@@ -225,6 +225,9 @@ def intent_train(  # noqa: PLR0913 - these are the options of the command line
     unlabelled: Annotated[
         tuple[Path, ...], Parameter(negative="", help="Texts of your customers without labels (JSONL).")
     ] = (),
+    unknown: Annotated[
+        tuple[Path, ...], Parameter(negative="", help="Texts near your scope that nobody should answer (JSONL).")
+    ] = (),
     taxonomy: Annotated[Path | None, Parameter(help="Your own intents; else the shipped taxonomy.")] = None,
     words: Annotated[Path | None, Parameter(help="Markdown for the model card: where the data come from.")] = None,
     group: Annotated[
@@ -247,7 +250,7 @@ def intent_train(  # noqa: PLR0913 - these are the options of the command line
     from models.intent.train.recipe import Recipe, tiny_recipe
 
     recipe = Recipe(seed=seed, student_layers=layers, teacher_epochs=teacher_epochs, student_epochs=student_epochs)
-    files = TrainFiles(data, held_out, measured, unlabelled, taxonomy, words, out, parse_groups(group))
+    files = TrainFiles(data, held_out, measured, unlabelled, unknown, taxonomy, words, out, parse_groups(group))
     return run_train(files, tiny_recipe(recipe) if tiny else recipe, keep=keep_work)
 
 

@@ -35,6 +35,7 @@ class TrainFiles(NamedTuple):
         held_out: labelled rows for calibration and figures; none: a share of ``data``.
         measured: labelled rows for figures only.
         unlabelled: texts without labels.
+        unknown: texts near the scope that nobody should answer.
         taxonomy: a file; none: the shipped one.
         words: a text for the model card.
         out: the folder of the artefact.
@@ -45,6 +46,7 @@ class TrainFiles(NamedTuple):
     held_out: Sequence[Path]
     measured: Sequence[Path]
     unlabelled: Sequence[Path]
+    unknown: Sequence[Path]
     taxonomy: Path | None
     words: Path | None
     out: Path
@@ -90,6 +92,7 @@ def run_train(files: TrainFiles, recipe: "Recipe", *, keep: bool) -> int:
             read_rows(files.held_out, taxonomy),
             read_rows(files.measured, taxonomy),
             read_texts(files.unlabelled),
+            read_texts(files.unknown),
         )
         console.print(f"{len(labels.rows)} labelled rows, {len(labels.unlabelled)} without labels", highlight=False)
         with _Shown(console) as shown:
@@ -100,18 +103,12 @@ def run_train(files: TrainFiles, recipe: "Recipe", *, keep: bool) -> int:
             made = road.walk()
     except (BadRows, InvalidTaxonomy, InvalidArtifact, AnotherRun, MissingStart) as error:
         raise CommandError(str(error)) from error
-    student = Measured(made.measured, made.student, made.labels)
-    figures = _write_report(student, taxonomy, made.notes.threshold, files.groups, files.out)
+    figures = _write_report(made.student, taxonomy, made.notes.threshold, files.groups, files.out)
     from models.intent.train.card import write_card
 
-    teacher = table(
-        student._replace(probabilities=made.teacher),
-        taxonomy,
-        made.notes.threshold,
-        groups_of(made.measured, files.groups),
-    )
+    teacher = table(made.teacher, taxonomy, made.notes.threshold, groups_of(made.measured, files.groups))
     words = _read(files.words) if files.words else ""
-    card = write_card(made, recipe, figures, teacher, unlabelled=len(labels.unlabelled), words=words)
+    card = write_card(made, recipe, figures, teacher, words=words)
     (files.out / CARD).write_text(card, encoding="utf-8")
     if not keep:
         road.clean()

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from models.intent.metrics import evidence
 from models.intent.taxonomy import OUT_OF_SCOPE, InvalidTaxonomy, Taxonomy, load_taxonomy
 from models.intent.tokenizer import PAD, TextTokenizer
 from models.intent.understanding import Guess, Understanding
@@ -40,7 +41,7 @@ class ArtifactNotes(msgspec.Struct, frozen=True, kw_only=True):
         made_at: date of the training.
         offset: added to the logit of out of scope.
         temperature: the logits are divided by it, so that confidences are probabilities.
-        threshold: from this confidence on, an intent in scope is sure.
+        threshold: from this evidence on (`models.intent.metrics.evidence`), an intent in scope is sure.
         digest: SHA-256 of the graph, in hex.
     """
 
@@ -140,25 +141,30 @@ class Classifier:
         Args:
             batch: token numbers; the cost is that of as many texts of the longest one's length.
         """
-        return [self._understanding(row) for row in self.probabilities(batch)] if batch else []
+        if not batch:
+            return []
+        logits = self.logits(batch)
+        sure = evidence(logits, self._out_of_scope) >= self.threshold
+        return [self._understanding(*row) for row in zip(self.probabilities(logits), sure.tolist(), strict=True)]
 
-    def probabilities(self, batch: Sequence[list[int]]) -> npt.NDArray[np.float32]:
+    def probabilities(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the calibrated probability of each intent, (texts, intents)."""
-        return softmax((self.logits(batch) + self._offset) / self._temperature)
+        return softmax(logits / self._temperature)
 
     def logits(self, batch: Sequence[list[int]]) -> npt.NDArray[np.float32]:
-        """Return what the graph gives, (texts, intents), before calibration."""
+        """Return what the graph gives, (texts, intents), with the offset for out of scope."""
         lengths = np.fromiter(map(len, batch), np.int32, len(batch))
         ids = np.full((len(batch), int(lengths.max())), PAD, np.int64)
         for row, each in enumerate(batch):
             ids[row, : len(each)] = each
-        return cast("npt.NDArray[np.float32]", self._session.run(None, {"ids": ids, "lengths": lengths})[0])
+        logits = cast("npt.NDArray[np.float32]", self._session.run(None, {"ids": ids, "lengths": lengths})[0])
+        return logits + self._offset
 
-    def _understanding(self, row: npt.NDArray[np.float32]) -> Understanding:
+    def _understanding(self, row: npt.NDArray[np.float32], clear: bool) -> Understanding:
         best: list[int] = np.argsort(row)[: -_CANDIDATES - 1 : -1].tolist()
         candidates = tuple(Guess(self._names[index], round(float(row[index]), 4)) for index in best)
         first = candidates[0]
-        sure = best[0] != self._out_of_scope and first.confidence >= self.threshold
+        sure = clear and best[0] != self._out_of_scope
         return Understanding(intent=first.intent, confidence=first.confidence, sure=sure, candidates=candidates)
 
 

@@ -21,7 +21,7 @@ class Understanding(msgspec.Struct, frozen=True, kw_only=True, array_like=True, 
     Args:
         intent: the likeliest intent.
         confidence: its calibrated probability, 0 to 1.
-        sure: the intent is in scope and the confidence reaches the threshold that was set on held-out data.
+        sure: the intent is in scope, and so clearly that the threshold is reached which was set on held-out data.
         candidates: the three likeliest, ``intent`` first.
     """
 

@@ -5,12 +5,11 @@ from collections.abc import Iterable
 import numpy as np
 
 from models.intent.classifier import softmax
-from models.intent.metrics import Floats, Ints, answered
+from models.intent.metrics import Floats, Ints, curve
 
-#: No answer is sure below this, however good the held-out rows look: they are few, and customers are not.
-_LOWEST_THRESHOLD = 0.5
-_HIGHEST_THRESHOLD = 0.99
+#: Fewer texts tell nothing of a share.
 _FEWEST = 80
+_MOSTLY = 0.5
 
 
 def best_temperature(logits: Floats, labels: Ints, weights: Floats) -> float:
@@ -32,46 +31,55 @@ def best_temperature(logits: Floats, labels: Ints, weights: Floats) -> float:
     return min(temperatures, key=loss)
 
 
-def best_offset(logits: Floats, labels: Ints, weights: Floats, out_of_scope: int) -> float:
-    """Return what to add to the logit of out of scope, so that the most held-out texts are told rightly.
+def best_offset(logits: Floats, labels: Ints, groups: Iterable[Ints], *, out_of_scope: int, told: float) -> float:
+    """Return the least that must be added to the logit of out of scope, so that it is told often enough.
 
-    How many texts are out of scope is different in training and in service, and nobody knows it beforehand; with
-    ``weights`` that make all sources count alike, neither the sources in scope nor those outside are given up.
-    Of several that are as good, the middle one is taken.
+    How many texts are out of scope is different in training and in service, and nobody knows it beforehand; so not
+    the most right answers decide, but the share of the texts out of scope that are told as such.
+
+    Args:
+        logits: (texts, intents).
+        labels: (texts).
+        groups: indexes of texts, each of which must reach it by itself; those with few texts out of scope are left out.
+        out_of_scope: which of the intents is that.
+        told: the share of them that must be told.
     """
-    tried = [step / 10 for step in range(-10, 31)]
-    moved = logits.copy()
-    scores: list[float] = []
-    for offset in tried:
-        moved[:, out_of_scope] = logits[:, out_of_scope] + np.float32(offset)
-        scores.append(round(float(((moved.argmax(1) == labels) * weights).sum() / weights.sum()), 4))
-    best = [offset for offset, score in zip(tried, scores, strict=True) if score == max(scores)]
-    return best[len(best) // 2]
+    wanted = 0.0
+    for group in groups:
+        outside = logits[group][labels[group] == out_of_scope]
+        if len(outside) < _FEWEST:
+            continue
+        lacking = np.sort(np.delete(outside, out_of_scope, 1).max(1) - outside[:, out_of_scope])
+        wanted = max(wanted, float(lacking[int(np.ceil(told * len(lacking))) - 1]) + 0.01)
+    # up to the next half: the rows are few, and a wrong answer costs more than a hand-over
+    return float(np.ceil(wanted * 2) / 2)
 
 
 def best_threshold(
-    probabilities: Floats, labels: Ints, groups: Iterable[Ints], *, out_of_scope: int, precision: float
+    guessed: Ints, clear: Floats, labels: Ints, groups: Iterable[Ints], *, out_of_scope: int, precision: float
 ) -> float:
-    """Return the lowest threshold from which on the answered texts of each group reach a precision.
-
-    Searched from above, so that a lucky dip of the curve further down does not count.
+    """Return the lowest threshold at which the answered texts of each group reach a precision.
 
     Args:
-        probabilities: (texts, intents), calibrated.
-        labels: (texts).
-        groups: indexes of texts that must reach it each by themselves; small groups are left out, they tell nothing.
+        guessed, clear, labels: (texts), the likeliest intent, the evidence, and the intent that is right.
+        groups: indexes of texts that must reach it each by themselves; left out are small ones and those mostly out of
+            scope, where the few that are answered tell nothing.
         out_of_scope: which of the intents is that.
         precision: share of the answered texts that must have the right intent.
     """
-    wanted = _LOWEST_THRESHOLD
+    wanted = float(clear[np.isfinite(clear)].min())
     for group in groups:
-        if len(group) < _FEWEST:
+        in_scope = float((labels[group] != out_of_scope).mean())
+        if len(group) * in_scope < _FEWEST or in_scope < _MOSTLY:
             continue
-        found = _HIGHEST_THRESHOLD
-        for hundredth in range(round(_HIGHEST_THRESHOLD * 100), round(_LOWEST_THRESHOLD * 100) - 1, -1):
-            at = answered(probabilities[group], labels[group], out_of_scope=out_of_scope, threshold=hundredth / 100)
-            if at.precision < precision:
-                break
-            found = hundredth / 100
+        points = curve(guessed[group], clear[group], labels[group], out_of_scope=out_of_scope)
+        reached = [point.threshold for point in points if point.precision >= precision]
+        found = min(reached, default=points[-1].threshold)
         wanted = max(wanted, found)
     return wanted
+
+
+def threshold_for_unknown(clear: Floats, share: float) -> float:
+    """Return the lowest threshold at which no more than a share of texts that nobody should answer is sure."""
+    ranked = np.sort(clear)
+    return float(np.nextafter(ranked[max(0, int(np.ceil((1 - share) * len(ranked))) - 1)], np.float32(np.inf)))

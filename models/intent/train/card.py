@@ -14,7 +14,6 @@ def write_card(
     student: Mapping[str, Figures],
     teacher: Mapping[str, Figures],
     *,
-    unlabelled: int,
     words: str,
 ) -> str:
     """Return the card in Markdown.
@@ -23,7 +22,6 @@ def write_card(
         made: what the run gave.
         recipe: its numbers.
         student, teacher: the figures of each group of held-out rows.
-        unlabelled: how many texts without labels the student learnt from.
         words: what the person who trained has to say of the data: origin, licence, warnings.
     """
     parts = [
@@ -34,17 +32,23 @@ def write_card(
         f"A BERT encoder of {recipe.student_layers} layers, 384 wide, int8, with the {recipe.vocabulary:,} pieces of "
         "the vocabulary that Chinese and English support needs. It was distilled from multilingual-e5-small (MIT), "
         "fine-tuned on the labels below. A text's result does not depend on what is classified beside it.",
-        f"Offset {made.notes.offset:.1f}, temperature {made.notes.temperature:.3f} and threshold "
-        f"{made.notes.threshold:.2f} were set on the held-out rows: there, from that confidence on, the answered "
-        f"texts of every source of some size have the right intent in {recipe.precision:.0%} of all cases.",
+        f"On the held-out rows an offset for out of scope of {made.notes.offset:.2f} was set ({recipe.told:.0%} of the "
+        f"texts out of scope are told as such), a temperature of {made.notes.temperature:.3f}, and a threshold of "
+        f"{made.notes.threshold:.2f} for the evidence that a text is in scope: the lowest at which the answered texts "
+        f"of every source of some size have the right intent in {recipe.precision:.0%} of all cases"
+        + (
+            f", and at most {recipe.unknown:.0%} of the texts are sure that nobody should answer."
+            if made.unknown
+            else "."
+        ),
         "## What it learnt from",
         _learnt(made),
-        f"Besides, the student learnt what the teacher says of {unlabelled:,} texts without labels and of misspelt "
-        f"variants of {recipe.misspelt:.0%} of the labelled ones.",
+        f"Besides, the student learnt what the teacher says of {made.unlabelled:,} texts without labels and of "
+        f"misspelt variants of {recipe.misspelt:.0%} of the labelled ones.",
         "## What it is worth",
         "On held-out rows that it did not learn; the student as it serves, in int8, beside the teacher in fp32. "
         "*Answered* is the share of the texts in scope that reach the threshold, *precision* how many of all texts "
-        "that reach it have the right intent.",
+        "that reach it have the right intent. Offset and temperature of the teacher are its own.",
         _figures(student, teacher),
         "## What not to expect",
         "Intents with few rows above are weakly known. Labels are not free of errors, and figures on sources that are "

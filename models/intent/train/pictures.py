@@ -48,6 +48,8 @@ def draw_curves(curves: Mapping[str, Sequence[Answered]], threshold: float, path
         axes: Any = figure.add_subplot()
         lowest = 1.0
         for name, points in curves.items():
+            if not points:
+                continue  # nothing there was taken to be in scope
             (line,) = axes.plot(
                 [each.answered for each in points], [each.precision for each in points], label=name, linewidth=1.5
             )

@@ -18,7 +18,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         misspelt: the share of the labelled texts that the student also sees with typing errors.
         rounded_epochs: the last epochs of the student, in which it feels the rounding of int8.
         held_out: the share of the labels that is held out if no other rows are given.
+        told: which share of the held-out texts out of scope must be told as such; sets the offset.
         precision: what the answered texts must reach on the held-out rows; sets the threshold.
+        unknown: which share of the texts that nobody should answer may be sure; sets the threshold too.
         threads: how many cores to use.
     """
 
@@ -35,7 +37,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     student_rate: float = 3e-4
     rounded_epochs: int = 3
     held_out: float = 0.15
+    told: float = 0.95
     precision: float = 0.95
+    unknown: float = 0.24
     threads: int = 2
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from models.intent.classifier import Classifier
-from models.intent.metrics import Answered, Figures, Floats, Ints, by_group, curve, figures
+from models.intent.metrics import Answered, Figures, Floats, Ints, by_group, curve, evidence, figures
 from models.intent.taxonomy import OUT_OF_SCOPE, Taxonomy
 from models.intent.train.rows import Row
 
@@ -17,39 +17,44 @@ class Measured(NamedTuple):
     Args:
         rows: labelled texts.
         probabilities: (rows, intents), calibrated.
+        clear: (rows), the evidence that each is in scope.
         labels: (rows), the index of each row's intent.
     """
 
     rows: Sequence[Row]
     probabilities: Floats
+    clear: Floats
     labels: Ints
 
 
 def measure(classifier: Classifier, rows: Sequence[Row]) -> Measured:
-    """Classify rows one by one in batches of about one length."""
-    index = {name: number for number, name in enumerate(classifier.taxonomy.names)}
+    """Classify rows in batches of about one length."""
+    names = classifier.taxonomy.names
+    index = {name: number for number, name in enumerate(names)}
+    logits = logits_of_texts(classifier, [row.text for row in rows])
     return Measured(
-        rows, probabilities_of(classifier, [row.text for row in rows]), np.array([index[row.intent] for row in rows])
+        rows,
+        classifier.probabilities(logits),
+        evidence(logits, index[OUT_OF_SCOPE]),
+        np.array([index[row.intent] for row in rows]),
     )
 
 
-def probabilities_of(classifier: Classifier, texts: Sequence[str], *, size: int = 32) -> Floats:
-    """Return the calibrated probabilities of many texts, in their order."""
+def logits_of_texts(classifier: Classifier, texts: Sequence[str], *, size: int = 32) -> Floats:
+    """Return the logits of many texts, in their order."""
     encoded = classifier.encode(texts)
     order = sorted(range(len(encoded)), key=lambda at: len(encoded[at]))
     found = np.zeros((len(encoded), len(classifier.taxonomy)), np.float32)
     for at in range(0, len(order), size):
         batch = order[at : at + size]
-        found[batch] = classifier.probabilities([encoded[each] for each in batch])
+        found[batch] = classifier.logits([encoded[each] for each in batch])
     return found
 
 
 def wrongly_sure(classifier: Classifier, texts: Sequence[str]) -> float:
     """Return which share of texts that nobody should answer is sure all the same."""
-    probabilities = probabilities_of(classifier, texts)
     out_of_scope = classifier.taxonomy.names.index(OUT_OF_SCOPE)
-    sure = (probabilities.argmax(1) != out_of_scope) & (probabilities.max(1) >= classifier.threshold)
-    return float(sure.mean())
+    return float((evidence(logits_of_texts(classifier, texts), out_of_scope) >= classifier.threshold).mean())
 
 
 def groups_of(rows: Sequence[Row], named: Mapping[str, Sequence[str]] | None = None) -> dict[str, Ints]:
@@ -77,7 +82,11 @@ def table(measured: Measured, taxonomy: Taxonomy, threshold: float, groups: Mapp
     out_of_scope = taxonomy.names.index(OUT_OF_SCOPE)
     return {
         name: figures(
-            measured.probabilities[group], measured.labels[group], out_of_scope=out_of_scope, threshold=threshold
+            measured.probabilities[group],
+            measured.clear[group],
+            measured.labels[group],
+            out_of_scope=out_of_scope,
+            threshold=threshold,
         )
         for name, group in groups.items()
     }
@@ -86,7 +95,8 @@ def table(measured: Measured, taxonomy: Taxonomy, threshold: float, groups: Mapp
 def curves(measured: Measured, taxonomy: Taxonomy, groups: Mapping[str, Ints]) -> dict[str, list[Answered]]:
     """Return, for each group, which share is answered at which precision."""
     out_of_scope = taxonomy.names.index(OUT_OF_SCOPE)
+    guessed = measured.probabilities.argmax(1)
     return {
-        name: curve(measured.probabilities[group], measured.labels[group], out_of_scope=out_of_scope)
+        name: curve(guessed[group], measured.clear[group], measured.labels[group], out_of_scope=out_of_scope)
         for name, group in groups.items()
     }

@@ -14,7 +14,6 @@ with others it refuses to go on in the same folder.
 
 import hashlib
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,15 +22,16 @@ import numpy as np
 import torch
 
 from models.intent.classifier import FORMAT, MODEL, NOTES, TAXONOMY, TOKENIZER, ArtifactNotes, Classifier, softmax
-from models.intent.metrics import Floats, Ints, by_group
+from models.intent.metrics import Floats, by_group, evidence
 from models.intent.taxonomy import OUT_OF_SCOPE, Taxonomy
 from models.intent.tokenizer import MAX_TOKENS, TextTokenizer
-from models.intent.train.calibration import best_offset, best_temperature, best_threshold
+from models.intent.train.calibration import best_offset, best_temperature, best_threshold, threshold_for_unknown
 from models.intent.train.encoder import Encoder
 from models.intent.train.export import Exporter
 from models.intent.train.fitting import Progress, Watch
 from models.intent.train.noise import variants
 from models.intent.train.recipe import Recipe
+from models.intent.train.report import Measured, logits_of_texts
 from models.intent.train.rounding import Rounding
 from models.intent.train.rows import Row, check_enough, shipped_sentences, split, without
 from models.intent.train.start import Shape, starting_tokenizer, starting_weights
@@ -56,6 +56,7 @@ class Labels(NamedTuple):
         held_out: labelled texts for calibration and figures; empty: a share of ``rows``.
         measured: labelled texts for figures only.
         unlabelled: texts of the same kind, without labels.
+        unknown: texts near the scope that nobody should answer; with the held-out rows they set the threshold.
     """
 
     taxonomy: Taxonomy
@@ -64,6 +65,7 @@ class Labels(NamedTuple):
     held_out: list[Row]
     measured: list[Row]
     unlabelled: list[str]
+    unknown: list[str]
 
 
 class Made(NamedTuple):
@@ -73,17 +75,18 @@ class Made(NamedTuple):
         notes: temperature and threshold.
         learnt: the rows that it learnt from.
         measured: the rows it was measured on, held out or given for figures only.
-        student, teacher: calibrated probabilities of the measured rows, (rows, intents): the int8 student's as it
-            will serve, and the fp32 teacher's.
-        labels: the index of each measured row's intent.
+        unlabelled, unknown: how many texts without labels it learnt from, and how many set the threshold.
+        student, teacher: the measured rows, by the int8 student as it will serve, and by the fp32 teacher; each with
+            an offset and a temperature of its own.
     """
 
     notes: ArtifactNotes
     learnt: list[Row]
     measured: list[Row]
-    student: Floats
-    teacher: Floats
-    labels: Ints
+    unlabelled: int
+    unknown: int
+    student: Measured
+    teacher: Measured
 
 
 class Road:
@@ -152,7 +155,7 @@ class Road:
         self._work.mkdir(parents=True, exist_ok=True)
         print_of = hashlib.sha256(
             msgspec.json.encode(
-                [self._learnt, self._measured, self._labels.unlabelled, self._recipe, self._labels.taxonomy_text]
+                [self._learnt, self._measured, self._labels[4:], self._recipe, self._labels.taxonomy_text]
             )
         ).hexdigest()
         kept = self._work / _RUN
@@ -217,47 +220,52 @@ class Road:
         )
         _write_notes(self._out, notes)
         texts = tokenizer.encode([row.text for row in self._measured])
+        teacher_logits = logits_of(teacher, texts).numpy()
+        plain = Classifier.load(self._out)
+        student, offset, temperature = self._calibrated(logits_of_texts(plain, [row.text for row in self._measured]))
+        notes = msgspec.structs.replace(
+            notes, offset=offset, temperature=temperature, threshold=self._threshold(plain, student, offset)
+        )
+        _write_notes(self._out, notes)
+        counts = len(self._labels.unlabelled), len(self._labels.unknown)
+        return Made(notes, self._learnt, self._measured, *counts, student, self._calibrated(teacher_logits)[0])
+
+    def _calibrated(self, logits: Floats) -> tuple[Measured, float, float]:
+        """Return the measured rows as they are understood after calibration on those held out, which stand first."""
+        out_of_scope = self._index[OUT_OF_SCOPE]
         labels = np.array([self._index[row.intent] for row in self._measured])
+        held = len(self._held_out)
         groups = by_group([row.source for row in self._held_out])
-        weights = np.zeros(len(self._held_out), np.float32)
+        weights = np.zeros(held, np.float32)
         for group in groups.values():
             weights[group] = 1 / len(group)
-        served = logits_in_batches(Classifier.load(self._out), texts)
+        offset = best_offset(
+            logits[:held], labels[:held], groups.values(), out_of_scope=out_of_scope, told=self._recipe.told
+        )
+        moved = logits.copy()
+        moved[:, out_of_scope] += np.float32(offset)
+        temperature = round(best_temperature(moved[:held], labels[:held], weights), 4)
+        probabilities = softmax((moved / temperature).astype(np.float32))
+        return Measured(self._measured, probabilities, evidence(moved, out_of_scope), labels), offset, temperature
+
+    def _threshold(self, plain: Classifier, student: Measured, offset: float) -> float:
+        """Return the lowest threshold that the held-out rows and the unknown texts allow."""
+        held = len(self._held_out)
         out_of_scope = self._index[OUT_OF_SCOPE]
-        held = len(weights)
-        offset = best_offset(served[:held], labels[:held], weights, out_of_scope)
-        served[:, out_of_scope] += offset
-        temperature = self._temperature(served, labels, weights)
-        student = softmax((served / temperature).astype(np.float32))
         threshold = best_threshold(
-            student,
-            labels,
-            groups.values(),
+            student.probabilities.argmax(1)[:held],
+            student.clear[:held],
+            student.labels[:held],
+            # sources of one family (`shop:web`, `shop:app`) tell more together
+            by_group([row.source.partition(":")[0] for row in self._held_out]).values(),
             out_of_scope=out_of_scope,
             precision=self._recipe.precision,
         )
-        notes = msgspec.structs.replace(notes, offset=offset, temperature=temperature, threshold=threshold)
-        _write_notes(self._out, notes)
-        taught = logits_of(teacher, texts).numpy()
-        taught[:, out_of_scope] += best_offset(taught[:held], labels[:held], weights, out_of_scope)
-        taught = softmax((taught / self._temperature(taught, labels, weights)).astype(np.float32))
-        return Made(notes, self._learnt, self._measured, student, taught, labels)
-
-    @staticmethod
-    def _temperature(logits: Floats, labels: Ints, weights: Floats) -> float:
-        """Return the best temperature on the held-out rows, which stand first."""
-        held = len(weights)
-        return round(best_temperature(logits[:held], labels[:held], weights), 4)
-
-
-def logits_in_batches(classifier: Classifier, texts: Sequence[list[int]], *, size: int = 32) -> Floats:
-    """Return the logits of many texts, batched by length, in the order of the texts."""
-    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-    found = np.zeros((len(texts), len(classifier.taxonomy)), np.float32)
-    for at in range(0, len(order), size):
-        batch = order[at : at + size]
-        found[batch] = classifier.logits([texts[index] for index in batch])
-    return found
+        if self._labels.unknown:
+            unknown = logits_of_texts(plain, self._labels.unknown)
+            unknown[:, out_of_scope] += np.float32(offset)
+            threshold = max(threshold, threshold_for_unknown(evidence(unknown, out_of_scope), self._recipe.unknown))
+        return round(threshold + 5e-5, 4)
 
 
 def _within(name: str, layers: int) -> bool:

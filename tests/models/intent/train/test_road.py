@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def files(folder: Path, out: str) -> TrainFiles:
-    return TrainFiles([folder / "mine.jsonl"], [], [], [], folder / "taxonomy.toml", None, folder / out, {})
+    return TrainFiles([folder / "mine.jsonl"], [], [], [], [], folder / "taxonomy.toml", None, folder / out, {})
 
 
 @pytest.fixture(scope="module")
