@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from models.intent.metrics import Answered, Ints
 
 _INK = "#1f2933"
+#: Below this share answered, precision is that of a handful of texts.
+_LEAST_DRAWN = 0.15
 
 
 def draw_confusion(table: Ints, names: Sequence[str], path: Path) -> None:
@@ -47,7 +49,8 @@ def draw_curves(curves: Mapping[str, Sequence[Answered]], threshold: float, path
         figure = Figure(figsize=(9, 5.2), layout="constrained")
         axes: Any = figure.add_subplot()
         lowest = 1.0
-        for name, points in curves.items():
+        for name, all_points in curves.items():
+            points = [each for each in all_points if each.answered >= _LEAST_DRAWN]
             if not points:
                 continue  # nothing there was taken to be in scope
             (line,) = axes.plot(

@@ -1,5 +1,6 @@
 """The artefact that is shipped: small, quick to load, and the same for a text in any company."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -44,7 +45,7 @@ def test_it_is_at_most_25_megabytes_and_loads_within_a_second():
 
 def test_it_was_trained_on_the_shipped_taxonomy():
     assert (SHIPPED / "taxonomy.toml").read_text(encoding="utf-8") == SHIPPED_TAXONOMY.read_text(encoding="utf-8")
-    assert 0.5 <= read_notes(SHIPPED).threshold < 1.0
+    assert read_notes(SHIPPED).digest == hashlib.sha256((SHIPPED / "model.onnx").read_bytes()).hexdigest()
 
 
 def test_serving_imports_no_training_library():
@@ -104,7 +105,7 @@ def test_it_knows_the_sentences_that_it_learnt(classifier, language):
         ("我的快递到哪里了，三天没动了", "order_status"),
         ("发票抬头开错了，能重开吗", "invoice"),
         ("转人工，快点", "human_agent"),
-        ("how long until my money is back on my card", "refund"),
+        ("when do i get my refund", "refund"),
         ("the parcel came but two pieces are missing", "delivery_problem"),
         ("what will the weather be tomorrow", "out_of_scope"),
     ],

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.intent.metrics import answered, by_group, calibration_error, confusion, curve, figures, macro_f1
+from models.intent.metrics import answered, by_group, calibration_error, confusion, curve, evidence, figures, macro_f1
 
 OUT = 2
 
@@ -22,25 +22,34 @@ def test_calibration_error_is_the_gap_between_confidence_and_truth():
     assert calibration_error(probabilities((1.0, 0, 0)), np.array([0])) == pytest.approx(0.0)
 
 
+def test_evidence_is_the_best_logit_in_scope_less_most_of_the_one_outside():
+    logits = np.array([[4.0, 1.0, 2.0], [1.0, 1.5, 2.0]], np.float32)
+    clear = evidence(logits, OUT)
+    assert clear[0] == pytest.approx(4.0 - 0.75 * 2.0)
+    assert clear[1] == -np.inf  # out of scope itself
+
+
 def test_answered_counts_texts_in_scope_and_precision_counts_all_that_are_sure():
-    rows = probabilities((0.9, 0.1, 0), (0.6, 0.4, 0), (0.8, 0.1, 0.1), (0.1, 0.0, 0.9))
-    at = answered(rows, np.array([0, 0, OUT, OUT]), out_of_scope=OUT, threshold=0.7)
+    guessed, clear = np.array([0, 0, 0, OUT]), np.array([3.0, 1.0, 2.5, -np.inf], np.float32)
+    at = answered(guessed, clear, np.array([0, 0, OUT, OUT]), out_of_scope=OUT, threshold=2.0)
     assert at.answered == 0.5  # of the two in scope
     assert at.precision == 0.5  # one right, one that was out of scope
 
 
 def test_nothing_sure_is_no_mistake():
-    at = answered(probabilities((0.5, 0.5, 0)), np.array([0]), out_of_scope=OUT, threshold=0.9)
-    assert at == (0.9, 0.0, 1.0)
+    at = answered(np.array([0]), np.array([1.0], np.float32), np.array([0]), out_of_scope=OUT, threshold=9.0)
+    assert at == (9.0, 0.0, 1.0)
 
 
 def test_the_curve_falls_as_the_threshold_rises():
     rng = np.random.default_rng(1)
-    rows = rng.dirichlet([1, 1, 1], 200).astype(np.float32)
-    points = curve(rows, rng.integers(0, 3, 200), out_of_scope=OUT)
+    clear = rng.normal(0, 1, 200).astype(np.float32)
+    points = curve(rng.integers(0, 3, 200), clear, rng.integers(0, 3, 200), out_of_scope=OUT)
     shares = [point.answered for point in points]
     assert shares == sorted(shares, reverse=True)
-    assert len(points) == 100
+    assert 90 <= len(points) <= 100
+    nothing = np.full(3, -np.inf, np.float32)
+    assert curve(np.full(3, OUT), nothing, np.full(3, OUT), out_of_scope=OUT) == []
 
 
 def test_confusion_has_labels_in_rows():
@@ -52,5 +61,7 @@ def test_groups_and_figures_fit_together():
     labels = np.array([0, 0, OUT])
     groups = by_group(["b", "a", "b"])
     assert list(groups) == ["a", "b"]
-    found = figures(rows[groups["b"]], labels[groups["b"]], out_of_scope=OUT, threshold=0.5)
+    clear = np.array([2.0, 2.0, -np.inf], np.float32)
+    chosen = groups["b"]
+    found = figures(rows[chosen], clear[chosen], labels[chosen], out_of_scope=OUT, threshold=0.5)
     assert (found.texts, found.accuracy, found.answered, found.precision) == (2, 1.0, 1.0, 1.0)

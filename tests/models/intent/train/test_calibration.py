@@ -3,7 +3,7 @@ import pytest
 
 from models.intent.classifier import softmax
 from models.intent.metrics import calibration_error
-from models.intent.train.calibration import best_offset, best_temperature, best_threshold
+from models.intent.train.calibration import best_offset, best_temperature, best_threshold, threshold_for_unknown
 
 OUT = 2
 
@@ -24,25 +24,34 @@ def test_the_temperature_undoes_what_made_a_model_too_sure():
     assert calibration_error(softmax(logits), labels) > 0.1
 
 
-def test_the_offset_finds_texts_out_of_scope_that_are_narrowly_missed():
-    logits = np.array([[2.0, 0, 1.5], [1.0, 0, 0.2], [3.0, 0, 0], [0, 3.0, 0]] * 10, np.float32)
-    labels = np.array([OUT, OUT, 0, 1] * 10)
-    offset = best_offset(logits, labels, np.ones(40, np.float32), OUT)
-    assert 0.8 < offset < 3.0
-    moved = logits + np.array([0, 0, offset], np.float32)
-    assert (moved.argmax(1) == labels).all()
+def test_the_offset_lets_out_of_scope_be_told_often_enough():
+    rng = np.random.default_rng(2)
+    logits = np.zeros((300, 3), np.float32)
+    logits[:, 0] = rng.uniform(0, 3, 300)  # out of scope stays at 0, so each lacks what intent 0 has
+    labels = np.array([OUT] * 200 + [0] * 100)
+    groups = [np.arange(200), np.arange(200, 300)]
+    offset = best_offset(logits, labels, groups, out_of_scope=OUT, told=0.95)
+    assert offset == 3.0  # 95 of 100 lack up to 2.85; up to the next half
+    assert best_offset(logits, labels, [np.arange(40)], out_of_scope=OUT, told=0.95) == 0.0  # too few tell nothing
 
 
 def test_the_threshold_is_the_lowest_that_every_group_of_some_size_bears():
-    confidence = np.linspace(0.5, 0.99, 200)
-    probabilities = np.stack([confidence, 1 - confidence, np.zeros(200)], 1).astype(np.float32)
-    easy, hard = np.zeros(200, np.int64), np.where(confidence < 0.8, 1, 0)
-    stacked, labels = np.concatenate([probabilities, probabilities]), np.concatenate([easy, hard])
-    first, second, tiny = np.arange(200), np.arange(200, 400), np.arange(200, 210)
+    clear = np.linspace(1.0, 5.0, 200).astype(np.float32)
+    guessed = np.zeros(400, np.int64)
+    labels = np.concatenate([np.zeros(200, np.int64), np.where(clear < 3.0, 1, 0)])
+    both = np.concatenate([clear, clear])
+    easy, hard, tiny = np.arange(200), np.arange(200, 400), np.arange(200, 210)
 
     def threshold(*groups: np.ndarray) -> float:
-        return best_threshold(stacked, labels, groups, out_of_scope=OUT, precision=0.95)
+        return best_threshold(guessed, both, labels, groups, out_of_scope=OUT, precision=0.95)
 
-    assert threshold(first) == 0.5
-    assert threshold(first, second) == pytest.approx(0.79, abs=0.011)
-    assert threshold(first, tiny) == 0.5  # ten texts tell nothing
+    assert threshold(easy) == pytest.approx(1.0)
+    assert threshold(easy, hard) == pytest.approx(2.9, abs=0.06)
+    assert threshold(easy, tiny) == pytest.approx(1.0)  # ten texts tell nothing
+
+
+def test_unknown_texts_raise_the_threshold_until_few_enough_are_sure():
+    clear = np.array([-np.inf] * 50 + list(np.linspace(0, 5, 50)), np.float32)
+    threshold = threshold_for_unknown(clear, 0.2)
+    assert (clear >= threshold).mean() == pytest.approx(0.2)
+    assert (clear >= np.nextafter(np.float32(threshold), np.float32(-np.inf))).mean() > 0.2
