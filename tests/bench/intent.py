@@ -181,35 +181,40 @@ async def measure(arguments: argparse.Namespace, settings: Settings) -> None:
         f"token budget {settings.intent.token_budget}, {arguments.rounds} rounds of {arguments.seconds:.0f} s\n"
     )
     rows: dict[tuple[str, str], list[Row]] = {}
-    for _ in range(arguments.rounds):
-        limit = bare(classifier, texts, settings.intent.token_budget, arguments.seconds)
-        for shape, callers, size in SHAPES:
-            rows.setdefault((shape, "bare graph"), []).append(limit)
+    async with contextlib.AsyncExitStack() as stack:
+        client = stack.enter_context(deployed(settings))
+
+        async def ours(each: list[str]) -> None:
+            await client.understand(each, _WAIT_MS)
+
+        contestants: dict[tuple[str, str], Ask] = {}
+        for shape, _, size in SHAPES:
             joined = max(1, _JOINED // size)
-            load = (texts, callers, size, arguments.seconds)
-            with deployed(settings) as client:
-                found = await saturate(lambda each: client.understand(each, _WAIT_MS), *load)
-                rows.setdefault((shape, "raydesk"), []).append(found)
-                report = told(settings)
-            with serve_batch(joined, arguments.threads) as ask:
-                rows.setdefault((shape, "@serve.batch"), []).append(await saturate(ask, *load))
+            contestants[shape, "raydesk"] = ours
+            contestants[shape, "@serve.batch"] = stack.enter_context(serve_batch(joined, arguments.threads))
             for kind in ("mosec", "litserve"):
-                async with rival(kind, joined, arguments.threads) as ask:
-                    rows.setdefault((shape, kind), []).append(await saturate(ask, *load))
-            _print_report(shape, report)
-    _print_rows(rows)
-    with deployed(settings) as client:
-        at = await steady(lambda each: client.understand(each, _WAIT_MS), texts, 100.0, arguments.seconds * 2)
-        print(f"\nat 100 texts/s, single: p50 {at.p50_ms:.1f} ms, p99 {at.p99_ms:.1f} ms")
+                contestants[shape, kind] = await stack.enter_async_context(rival(kind, joined, arguments.threads))
+        for _ in range(arguments.rounds):
+            limit = bare(classifier, texts, settings.intent.token_budget, arguments.seconds)
+            for shape, callers, size in SHAPES:
+                rows.setdefault((shape, "bare graph"), []).append(limit)
+                for (at, name), ask in contestants.items():
+                    if at == shape:
+                        found = await saturate(ask, texts, callers, size, arguments.seconds)
+                        rows.setdefault((shape, name), []).append(found)
+        _print_rows(rows)
+        _print_report(told(settings))
+        steadily = await steady(ours, texts, 100.0, arguments.seconds * 2)
+        print(f"at 100 texts/s, single: p50 {steadily.p50_ms:.1f} ms, p99 {steadily.p99_ms:.1f} ms")
 
 
 @contextlib.contextmanager
 def serve_batch(joined: int, threads: int) -> Iterator[Ask]:
     """Run the deployment that batches with Serve's decorator; yields how it is asked."""
     deployment = serve.deployment(ServeBatch).options(
-        name="ServeBatch", max_ongoing_requests=1_000, ray_actor_options={"num_cpus": 0.1}
+        name=f"ServeBatch{joined}", max_ongoing_requests=1_000, ray_actor_options={"num_cpus": 0.1}
     )
-    handle = serve.run(deployment.bind(str(SHIPPED), threads, joined), name="rival", route_prefix=None)
+    handle = serve.run(deployment.bind(str(SHIPPED), threads, joined), name=f"rival{joined}", route_prefix=None)
 
     async def ask(texts: list[str]) -> None:
         await handle.remote(texts)
@@ -217,14 +222,14 @@ def serve_batch(joined: int, threads: int) -> Iterator[Ask]:
     try:
         yield ask
     finally:
-        serve.delete("rival")
+        serve.delete(f"rival{joined}")
 
 
-def _print_report(shape: str, report: dict[str, Any]) -> None:
+def _print_report(report: dict[str, Any]) -> None:
     counts, stages = report["counts"], report["stages"]
     waste = 1 - counts["real_tokens"] / counts["padded_tokens"]
     print(
-        f"raydesk, {shape}: {counts['batches']} batches of {counts['rows'] / counts['batches']:.1f} texts, "
+        f"\nraydesk, all rounds: {counts['batches']} batches of {counts['rows'] / counts['batches']:.1f} texts, "
         f"run p50 {stages['run']['p50_ms']:.1f} p99 {stages['run']['p99_ms']:.1f} ms, "
         f"wait p99 {stages['wait']['p99_ms']:.1f} ms, padding {waste:.1%}, cache hits {counts['hits']}"
     )
