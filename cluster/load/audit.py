@@ -2,7 +2,7 @@
 
 A receipt, a showing and a line of the history are three witnesses; each names a message by the id that it carries
 and says where it stands. Whatever one of them says and another does not is a finding (`cluster/load/findings.py`).
-All work is on arrays, some ten seconds and a gigabyte for ten million messages.
+All work is on arrays, some ten seconds and two gigabytes for ten million messages.
 
 Order is judged by what the sender can know: of two messages of one writer in one conversation the later one must
 not stand first, if it left for the first time after the earlier one left for the last time. So a message that had
@@ -52,7 +52,6 @@ class Audit:
         self._audience = audience
         self._sent = column(facts.sent)
         self._offset = np.concatenate([[0], np.cumsum(self._sent)])
-        self._invented = 0
         self._examples: dict[str, list[str]] = {}
         self._receipt = self._first_places(facts.receipts)
         self._stored = self._first_places(facts.stored)
@@ -108,7 +107,7 @@ class Audit:
             reordered=int(reordered.sum()),
             misplaced=int(misplaced.sum()),
             contradicted=int(contradicted.sum()),
-            invented=self._invented,
+            invented=self._invented(),
             held_twice=held_twice,
             gaps=facts.gaps,
             foreign_again=facts.foreign_again,
@@ -127,18 +126,28 @@ class Audit:
 
     # -- from facts to one row for each message that was sent
 
+    def _known(self, keys: Ints) -> Mask:
+        """Tell of each key whether its message was sent."""
+        writer, number = keys >> WRITER_SHIFT, keys & _LOW
+        known = (writer >= 0) & (writer < len(self._sent))
+        known[known] &= number[known] < self._sent[writer[known]]
+        return known
+
     def _indexes(self, keys: bytes) -> tuple[Ints, npt.NDArray[np.intp]]:
         """Return the rows of the messages that were sent, and which of the facts they are."""
         found = column(keys)
-        writer, number = found >> WRITER_SHIFT, found & _LOW
-        known = (writer >= 0) & (writer < len(self._sent))
-        known[known] &= number[known] < self._sent[writer[known]]
-        rows = np.flatnonzero(known)
-        if len(rows) < len(found):
-            self._invented += len(found) - len(rows)
-            strange = self._examples.setdefault("invented", [])
-            strange += [f"{self._facts.run}-{each >> 32}-{each & _LOW}" for each in found[~known][:_MOST_EXAMPLES]]
-        return self._offset[writer[rows]] + number[rows], rows
+        rows = np.flatnonzero(self._known(found))
+        return self._offset[found[rows] >> WRITER_SHIFT] + (found[rows] & _LOW), rows
+
+    def _invented(self) -> int:
+        """Count the facts about messages that were never sent."""
+        facts = self._facts
+        witnesses = (facts.receipts[0], facts.refused[0], facts.shown[0], facts.stored[0])
+        strange = np.concatenate([found[~self._known(found)] for found in map(column, witnesses)])
+        if len(strange):
+            named = strange[:_MOST_EXAMPLES]
+            self._examples["invented"] = [f"{facts.run}-{key >> WRITER_SHIFT}-{key & _LOW}" for key in named]
+        return len(strange)
 
     def _first_places(self, columns: tuple[bytes, bytes]) -> Ints:
         """Return where each message stands by the first fact about it."""
@@ -163,24 +172,22 @@ class Audit:
         twice = np.bincount(pushed, minlength=len(self._place)) > 1
         twice |= self._mask(self._shown_index[self._kind == Shown.AGAIN])
         twice |= self._mask(self._late(seen_before=True))
-        twice |= self._mask(self._shown_index[self._shown_place != self._seen[self._shown_index]])
+        return twice | self._two_places()
+
+    def _two_places(self) -> Mask:
+        """Told of in two places by one kind of witness."""
+        twice = self._mask(self._shown_index[self._shown_place != self._seen[self._shown_index]])
         for columns, first in ((self._facts.receipts, self._receipt), (self._facts.stored, self._stored)):
-            index, rows = self._known(columns[0])
+            index, rows = self._indexes(columns[0])
             twice |= self._mask(index[column(columns[1])[rows] != first[index]])
         return twice
 
-    def _known(self, keys: bytes) -> tuple[Ints, npt.NDArray[np.intp]]:
-        """As `_indexes`, of facts whose strange ones were counted before."""
-        invented, examples = self._invented, {name: list(found) for name, found in self._examples.items()}
-        known = self._indexes(keys)
-        self._invented, self._examples = invented, examples
-        return known
-
     def _misplaced(self) -> Mask:
         wrong = self._mask(self._shown_index[self._kind == Shown.STRAY])
-        for other in (self._seen, self._stored):
-            wrong |= (self._receipt >= 0) & (other >= 0) & (other != self._receipt)
-        wrong |= (self._receipt < 0) & (self._seen >= 0) & (self._stored >= 0) & (self._seen != self._stored)
+        pairs = ((self._receipt, self._seen), (self._receipt, self._stored), (self._seen, self._stored))
+        differ = np.logical_or.reduce([(one >= 0) & (other >= 0) & (one != other) for one, other in pairs])
+        # of what stands in two places, one witness may know the one and one the other
+        wrong |= differ & ~self._two_places()
         wrong |= self._sharing_a_place()
         if self._persons is not None:
             first = self._first_persons()
@@ -251,7 +258,7 @@ class Audit:
     def _sent_until(self) -> Ints:
         """Return, for each message, how many its writer had sent when it left for the last time, itself among them."""
         until = np.arange(len(self._place)) - np.repeat(self._offset[:-1], self._sent) + 1
-        index, rows = self._known(self._facts.resent[0])
+        index, rows = self._indexes(self._facts.resent[0])
         np.maximum.at(until, index, column(self._facts.resent[1])[rows])
         return until
 
