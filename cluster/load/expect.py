@@ -30,7 +30,7 @@ _FIGURES = frozenset(
         *("intended", "sent", "accepted", "delivered", "refused", "kept", "resent"),
         *("lost", "doubled", "reordered", "misplaced", "unaccounted", "unsent", "contradicted", "held_twice", "gaps"),
         *("answers_lost", "answers_doubled", "answers_reordered", "answers_misplaced", "mishaps", "faults"),
-        *("offered_per_s", "achieved_per_s", "achieved_share", "refused_share", "sockets"),
+        *("offered_per_s", "accepted_per_s", "achieved_per_s", "achieved_share", "refused_share", "sockets"),
     )
 )
 

@@ -102,7 +102,7 @@ def statement(lost: int, accepted: int) -> str:
     if not accepted:
         return "nothing was accepted, so nothing is proved"
     bound = upper_bound(lost) / accepted
-    most = f"1 in {math.floor(1 / bound):,}" if bound < 1 else "every one"
+    most = f"1 in {math.floor(1 / bound):,}" if bound < 1 else "all of them"
     how = "3/N" if lost == 0 else "exact Poisson bound"
     return f"{lost:,} lost of {accepted:,}: at most {most} with 95 % confidence ({how})"
 
