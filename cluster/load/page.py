@@ -18,6 +18,7 @@ from cluster.load.charts import (
     time_axis,
 )
 from cluster.load.findings import FAULTS, Findings
+from cluster.load.markup import card, fault_count, holds, mean, milliseconds, table
 from cluster.load.quantities import Duration
 from cluster.load.report import NAMED, ProcessUse, Report, StageFigures
 
@@ -146,11 +147,11 @@ def _expected(report: Report) -> str:
         (
             f"<code>{escape(each.expected)}</code>",
             "not measured" if each.measured is None else number_words(each.measured),
-            _held(each.held),
+            holds(each.held),
         )
         for each in report.expectations
     ]
-    return _card("Expectations", "", _table(("expected", "measured", ""), rows))
+    return card("Expectations", "", table(("expected", "measured", ""), rows))
 
 
 def _latency(report: Report) -> str:
@@ -159,16 +160,16 @@ def _latency(report: Report) -> str:
         (
             f'<b>{stage}</b><br><span class="soft">{_STAGES[stage]}</span>',
             *(_ms(found, name) for name in names),
-            _milliseconds(found.max_ms),
-            _milliseconds(found.mean_ms),
+            milliseconds(found.max_ms),
+            milliseconds(found.mean_ms),
             f"{found.count:,}",
         )
         for stage, found in report.stages.items()
     ]
-    table = _table(("stage", *names, "max", "mean", "messages"), rows)
+    figures = table(("stage", *names, "max", "mean", "messages"), rows)
     drawn = [(stage, report.stages[stage]) for stage in _DRAWN if stage in report.stages and report.stages[stage].curve]
     if not drawn:
-        return _card("Latency", "", table)
+        return card("Latency", "", figures)
     lines = [
         Line(stage, [(at, max(value, 0.001)) for at, value in found.curve if at >= _FIRST], number + 1)
         for number, (stage, found) in enumerate(drawn)
@@ -176,7 +177,7 @@ def _latency(report: Report) -> str:
     y = _latency_axis(value for line in lines for _, value in line.points)
     x = nines(max(found.curve[-1][0] for _, found in drawn))
     about = "From the intended time of each message, without the warm-up. Each further nine takes the same room."
-    return _card("Latency", about, chart(x, y, lines, title="latency by percentile") + table)
+    return card("Latency", about, chart(x, y, lines, title="latency by percentile") + figures)
 
 
 def _over_time(report: Report) -> str:
@@ -185,7 +186,7 @@ def _over_time(report: Report) -> str:
     marks = _marks(report)
 
     def rate(name: str, colour: int, counts: Sequence[int]) -> Line:
-        points = thinned([(float(at), float(count)) for at, count in enumerate(counts)], _mean)
+        points = thinned([(float(at), float(count)) for at, count in enumerate(counts)], mean)
         return Line(name, points, colour, "area" if name == "offered" else "line")
 
     rates = [
@@ -204,9 +205,9 @@ def _over_time(report: Report) -> str:
     about = (
         "Offered and refused by the second in which a message was due, accepted and shown by that in which it happened."
     )
-    return _card(
+    return card(
         "Rate over time", about, chart(x, linear("messages/s", 0, max(most, 1)), rates, marks, title="rate over time")
-    ) + _card(
+    ) + card(
         "Latency over time",
         "To the desk, by the second in which a message was due; the warm-up is shaded, faults are marked.",
         chart(x, y, latencies, marks, title="latency over time"),
@@ -217,9 +218,9 @@ def _way(report: Report) -> str:
     parts = [(stage, report.stages[stage]) for stage in _PARTS if stage in report.stages]
     if not parts:
         return ""
-    rows = [(stage, found.mean_ms, f"{_milliseconds(found.mean_ms)}  {_STAGES[stage]}") for stage, found in parts]
+    rows = [(stage, found.mean_ms, f"{milliseconds(found.mean_ms)}  {_STAGES[stage]}") for stage, found in parts]
     about = "The mean of each part of the way to the desk, by the times that the messages carry."
-    return _card("Where the time goes", about, bars(rows, title="mean time of each stage"))
+    return card("Where the time goes", about, bars(rows, title="mean time of each stage"))
 
 
 def _system(report: Report) -> str:
@@ -232,14 +233,14 @@ def _system(report: Report) -> str:
             (title, chart(x, linear(unit, 0, _most(shown, value)), _lines(shown, value), title=title.lower()))
             for title, unit, value in (("Processor", "cores", "cpu"), ("Memory", "MB", "memory_mb"))
         ]
-        found += f'<div class="pair">{"".join(_card(title, "", drawn) for title, drawn in charts)}</div>'
+        found += f'<div class="pair">{"".join(card(title, "", drawn) for title, drawn in charts)}</div>'
     if system.batches:
         rows = [
             (each.where, each.mean, f"{each.mean:,.1f} (p99 {each.p99:,.0f}, {each.batches:,} batches)")
             for each in system.batches
         ]
         about = "Messages that shared one pass, on average, as the system itself counts them."
-        found += _card("Batch sizes", about, bars(rows, title="batch sizes"))
+        found += card("Batch sizes", about, bars(rows, title="batch sizes"))
     if system.faults:
         rows = [
             (
@@ -249,7 +250,7 @@ def _system(report: Report) -> str:
             )
             for each in system.faults
         ]
-        found += _card("Faults", "", _table(("what was done", "at", "all as before after"), rows))
+        found += card("Faults", "", table(("what was done", "at", "all as before after"), rows))
     return found
 
 
@@ -257,13 +258,13 @@ def _audit(title: str, name: str, found: Findings) -> str:
     counts = [each for each in _CLASSES if each not in FAULTS]
     rows = [(each.replace("_", " "), f"{getattr(found, each):,}", _words(each)) for each in counts]
     faults = [
-        (each.replace("_", " "), _fault(getattr(found, each)), _words(each)) for each in _CLASSES if each in FAULTS
+        (each.replace("_", " "), fault_count(getattr(found, each)), _words(each)) for each in _CLASSES if each in FAULTS
     ]
     examples = "\n".join(f"{fault}: {each}" for fault, named in found.examples.items() for each in named)
     told = f"<pre>{escape(examples)}</pre>" if examples else ""
     about = f"{title}, reconciled one by one. <b>{escape(found.statement)}.</b>"
-    return _card(
-        name, about, _table(("", "", ""), rows, "facts") + _table(("what must not be", "", ""), faults, "facts") + told
+    return card(
+        name, about, table(("", "", ""), rows, "facts") + table(("what must not be", "", ""), faults, "facts") + told
     )
 
 
@@ -273,59 +274,34 @@ def _generators(report: Report) -> str:
             escape(each.name),
             f"{each.due:,}",
             f"{each.late:,}",
-            _milliseconds(each.lag_p99_ms),
-            _milliseconds(each.worst_lag_ms),
-            f"{_mean(each.cpu):.0%}",
+            milliseconds(each.lag_p99_ms),
+            milliseconds(each.worst_lag_ms),
+            f"{mean(each.cpu):.0%}",
             f"{max(each.cpu, default=0.0):.0%}",
         )
         for each in report.generators
     ]
     about = "Whether the harness kept up: how late it sent, and what it used of its cores. If not, the run is invalid."
     heads = ("generator", "due", "late", "lag p99", "worst lag", "mean CPU", "most CPU")
-    return _card("Load generators", about, _table(heads, rows))
+    return card("Load generators", about, table(heads, rows))
 
 
 def _repeat(report: Report) -> str:
     machine = "\n".join(report.setting.machine)
-    return _card(
+    return card(
         "To repeat it", "", f"<pre>{escape(report.setting.command)}</pre><pre class='soft'>{escape(machine)}</pre>"
     )
 
 
-# -- small things
-
-
-def _card(title: str, about: str, body: str) -> str:
-    told = f'<p class="soft">{about}</p>' if about else ""
-    return f'<section class="card"><h2>{title}</h2>{told}{body}</section>'
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
-    head = f"<tr>{''.join(f'<th>{each}</th>' for each in heads)}</tr>" if any(heads) else ""
-    body = "".join(
-        f"<tr>{''.join(cell if cell.startswith('<td') else f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows
-    )
-    return f'<div class="wide"><table class="{kind}">{head}{body}</table></div>'
+# -- what is drawn
 
 
 def _words(name: str) -> str:
     return f'<td class="words">{_CLASSES[name]}</td>'
 
 
-def _fault(count: int) -> str:
-    return f'<span class="{"bad" if count else "good"}">{count:,}</span>'
-
-
-def _held(held: bool) -> str:
-    return '<span class="good">holds</span>' if held else '<span class="bad">does not hold</span>'
-
-
 def _ms(found: StageFigures | None, name: str) -> str:
-    return _milliseconds(found.percentiles[name]) if found and found.count else "none"
-
-
-def _milliseconds(value: float) -> str:
-    return f"{value / 1e3:,.2f} s" if value >= 1_000 else f"{value:,.0f} ms" if value >= 100 else f"{value:.3g} ms"
+    return milliseconds(found.percentiles[name]) if found and found.count else "none"
 
 
 def _latency_axis(values: Iterable[float | None]) -> Axis:
@@ -344,14 +320,10 @@ def _marks(report: Report) -> list[Mark]:
 
 def _lines(processes: Sequence[ProcessUse], value: str) -> list[Line]:
     return [
-        Line(each.name, thinned(list(zip(each.at_s, getattr(each, value), strict=True)), _mean), number + 1)
+        Line(each.name, thinned(list(zip(each.at_s, getattr(each, value), strict=True)), mean), number + 1)
         for number, each in enumerate(processes)
     ]
 
 
 def _most(processes: Sequence[ProcessUse], value: str) -> float:
     return max((each for process in processes for each in getattr(process, value)), default=1.0) or 1.0
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
