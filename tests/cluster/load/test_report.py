@@ -191,3 +191,11 @@ def test_bars_are_as_long_as_what_they_show():
 )
 def test_numbers_are_short(value, words):
     assert number_words(value) == words
+
+
+@pytest.mark.parametrize("kind", ["line", "area"])
+def test_what_was_not_measured_is_a_gap_and_no_line(kind):
+    line = Line("a", [(0, 1.0), (1, 2.0), (2, None), (3, 1.0)], 1, kind)
+    (drawn,) = svgs(chart(time_axis(3), linear("", 0, 2), [line], title="t"))
+    (path,) = [each for each in drawn.iter("path") if each.attrib["class"].endswith("1")]
+    assert path.attrib["d"].count("M") == 2
