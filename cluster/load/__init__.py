@@ -1,0 +1,1 @@
+"""The load harness: simulated traffic, an audit of every message, and figures that one can repeat."""

@@ -1,0 +1,38 @@
+"""The small pieces of a page: cards, tables, and figures in words."""
+
+from collections.abc import Iterable, Sequence
+
+
+def card(title: str, about: str, body: str) -> str:
+    """Return a part of the page; all three are HTML."""
+    told = f'<p class="soft">{about}</p>' if about else ""
+    return f'<section class="card"><h2>{title}</h2>{told}{body}</section>'
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
+    """Return a table; cells are HTML, and one that begins as a cell is taken as it is."""
+    head = f"<tr>{''.join(f'<th>{each}</th>' for each in heads)}</tr>" if any(heads) else ""
+    body = "".join(
+        f"<tr>{''.join(cell if cell.startswith('<td') else f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows
+    )
+    return f'<div class="wide"><table class="{kind}">{head}{body}</table></div>'
+
+
+def fault_count(count: int) -> str:
+    """Return a count that should be 0."""
+    return f'<span class="{"bad" if count else "good"}">{count:,}</span>'
+
+
+def holds(held: bool) -> str:
+    """Say whether a condition holds."""
+    return '<span class="good">holds</span>' if held else '<span class="bad">does not hold</span>'
+
+
+def milliseconds(value: float) -> str:
+    """Write a latency with its unit."""
+    return f"{value / 1e3:,.2f} s" if value >= 1_000 else f"{value:,.0f} ms" if value >= 100 else f"{value:.3g} ms"
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean; 0 of nothing."""
+    return sum(values) / len(values) if values else 0.0
