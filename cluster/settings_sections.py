@@ -132,13 +132,13 @@ class IntentSettings(Section):
         max_length=4_096,
         description="Folder of a model made by `raydesk intent train`, on every node; empty = the shipped one.",
     )
-    threads: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="Cores that one replica's model uses.")
+    threads: Annotated[int, Field(ge=1, le=64)] = Field(default=2, description="Cores that one replica's model uses.")
     min_replicas: Positive = Field(default=1, description="Replicas of the model that always run.")
     max_replicas: Positive = Field(
         default=1, description="Replicas that load may raise it to; `--auto-scale` raises this."
     )
     token_budget: Positive = Field(
-        default=512, description="Tokens, padding among them, that the model looks at in one batch."
+        default=160, description="Tokens, padding among them, that the model looks at in one batch."
     )
     max_waiting: Positive = Field(
         default=4_096, description="Texts that wait for one replica; more are refused as overloaded."
