@@ -138,7 +138,7 @@ class IntentSettings(Section):
         default=1, description="Replicas that load may raise it to; `--auto-scale` raises this."
     )
     token_budget: Positive = Field(
-        default=160, description="Tokens, padding among them, that the model looks at in one batch."
+        default=128, description="Tokens, padding among them, that the model looks at in one batch."
     )
     max_waiting: Positive = Field(
         default=4_096, description="Texts that wait for one replica; more are refused as overloaded."

@@ -1,7 +1,7 @@
 """The intent model through its deployment, beside the bare graph and three other batching servers, in one run.
 
 ``python -m tests.bench.intent`` makes texts as long as Chinese customers' messages (``intent_texts``), turns the
-cache off, and lets several callers ask at once: lists of 64 texts, as a busy router asks, lists of 16, and single texts.
+cache off, and lets several callers ask at once: lists of 64 texts, as a busy router asks, lists of 16, single texts.
 It prints texts a second, latency of a call, batch times and padding, and at last the latency at 100 texts a second.
 
 Everything runs on one machine, callers too. Our deployment and the one with ``@serve.batch`` are called by Serve
