@@ -86,7 +86,8 @@ def time_axis(high: float) -> Axis:
 
 def logarithmic(title: str, low: float, high: float) -> Axis:
     """Return an axis of powers of ten, with 2 and 5 between where there is room; both ends are above 0."""
-    lowest, highest = math.log10(low), math.log10(max(high, low * 1.01))
+    high = max(high, low * 1.01)  # an axis of one point has no length
+    lowest, highest = math.log10(low), math.log10(high)
     factors = (1,) if highest - lowest > 4 else (1, 2, 5) if highest - lowest > 0.5 else (1, 1.5, 2, 3, 4, 5, 6, 7, 8)
     values = [factor * 10.0**power for power in range(math.floor(lowest), math.ceil(highest) + 1) for factor in factors]
     below = max((each for each in values if each <= low * 1.0001), default=low)

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cluster.load.charts import (
@@ -155,6 +155,7 @@ def test_lines_stay_within_the_chart(points, log):
 
 
 @given(NUMBERS, NUMBERS)
+@example(50.0, 0.00390625)
 def test_axes_reach_from_end_to_end(low, more):
     for axis in (linear("", 0, more), logarithmic("", low, low + more), time_axis(more)):
         assert axis.place(axis.low) == pytest.approx(0, abs=1e-6)
