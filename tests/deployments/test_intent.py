@@ -13,7 +13,7 @@ from deployments.intent_loop import IntentLoop
 from models.domain.errors import Overloaded, TooLarge
 from models.intent.batching import Batcher
 from models.intent.cache import UnderstandingCache
-from models.intent.classifier import NOTES, SHIPPED, Classifier
+from models.intent.classifier import Classifier
 from models.intent.text import normalise
 from models.intent.understanding import Guess, Understanding
 
@@ -325,7 +325,6 @@ async def test_every_call_of_a_storm_is_answered_once_and_rightly() -> None:
 # -- the real model
 
 
-@pytest.mark.skipif(not (SHIPPED / NOTES).exists(), reason="no artefact is shipped yet")
 async def test_the_shipped_model_answers_alike_alone_and_among_others() -> None:
     texts = ["I want my money back", "我要退款，把钱退给我", "where is my parcel?", "快递到哪里了", *ODD]
     loop = IntentLoop(
