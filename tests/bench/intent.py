@@ -174,7 +174,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 async def measure(arguments: argparse.Namespace, settings: Settings) -> None:
     """Run all rounds and print the table."""
     classifier = Classifier.load(threads=arguments.threads)
-    texts = make_texts(classifier._tokenizer, 4_096)
+    texts = make_texts(classifier.encode, 4_096)
     lengths = [len(each) for each in classifier.encode(texts)]
     print(
         f"{len(texts)} texts of {statistics.mean(lengths):.1f} tokens on average; {arguments.threads} thread(s), "

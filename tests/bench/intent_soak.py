@@ -84,7 +84,7 @@ class Soak:
 
 async def soak(settings: Settings, count: int) -> bool:
     """Send all texts; returns whether all was well."""
-    texts = make_texts(Classifier.load()._tokenizer, 30_000)
+    texts = make_texts(Classifier.load().encode, 30_000)
     with deployed(settings) as client:
         await client.understand(list(STRANGE), 5_000)
         replica = psutil.Process(told(settings)["pid"])

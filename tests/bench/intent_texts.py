@@ -1,10 +1,13 @@
 """Texts for measuring the intent model: as long, in tokens, as Chinese customers' messages are."""
 
-import json
 import random
+from collections.abc import Callable, Sequence
 
-from models.intent.tokenizer import TextTokenizer
-from models.intent.train.rows import SENTENCES
+from models.intent.taxonomy import load_taxonomy
+from models.intent.train.rows import shipped_sentences
+
+#: `models.intent.classifier.Classifier.encode`.
+Encode = Callable[[Sequence[str]], list[list[int]]]
 
 #: Tokens of a text -> how many of 374 reviewed Chinese customer messages are as long; 10.8 on average.
 LENGTHS = {
@@ -13,20 +16,19 @@ LENGTHS = {
 }  # fmt: skip
 
 
-def make_texts(tokenizer: TextTokenizer, count: int, seed: int = 1) -> list[str]:
+def make_texts(encode: Encode, count: int, seed: int = 1) -> list[str]:
     """Return different texts, put together of our own sentences, with the distribution of ``LENGTHS``."""
     rng = random.Random(seed)
-    lines = (SENTENCES / "zh.jsonl").read_text(encoding="utf-8").splitlines()
-    sentences = [json.loads(line)["text"] for line in lines]
+    sentences = [row.text for row in shipped_sentences(load_taxonomy(), 0) if row.lang == "zh"]
     wanted = rng.choices(list(LENGTHS), list(LENGTHS.values()), k=count)
-    return [_text_of(tokenizer, sentences, tokens, rng) for tokens in wanted]
+    return [_text_of(encode, sentences, tokens, rng) for tokens in wanted]
 
 
-def _text_of(tokenizer: TextTokenizer, sentences: list[str], tokens: int, rng: random.Random) -> str:
+def _text_of(encode: Encode, sentences: list[str], tokens: int, rng: random.Random) -> str:
     """Join sentences until they have enough tokens, and cut characters off until there are no more than wanted."""
     text = rng.choice(sentences)
-    while len(tokenizer.encode([text])[0]) < tokens:
+    while len(encode([text])[0]) < tokens:
         text += rng.choice(sentences)
-    while len(tokenizer.encode([text])[0]) > tokens and len(text) > 1:
+    while len(encode([text])[0]) > tokens and len(text) > 1:
         text = text[:-1]
     return text

@@ -8,6 +8,7 @@ import numpy as np
 from models.intent.classifier import Classifier
 from models.intent.metrics import Answered, Figures, Floats, Ints, by_group, curve, evidence, figures
 from models.intent.taxonomy import OUT_OF_SCOPE, Taxonomy
+from models.intent.train.lengths import by_length
 from models.intent.train.rows import Row
 
 
@@ -43,10 +44,8 @@ def measure(classifier: Classifier, rows: Sequence[Row]) -> Measured:
 def logits_of_texts(classifier: Classifier, texts: Sequence[str], *, size: int = 32) -> Floats:
     """Return the logits of many texts, in their order."""
     encoded = classifier.encode(texts)
-    order = sorted(range(len(encoded)), key=lambda at: len(encoded[at]))
     found = np.zeros((len(encoded), len(classifier.taxonomy)), np.float32)
-    for at in range(0, len(order), size):
-        batch = order[at : at + size]
+    for batch in by_length(encoded, size):
         found[batch] = classifier.logits([encoded[each] for each in batch])
     return found
 

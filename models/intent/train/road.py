@@ -155,7 +155,14 @@ class Road:
         self._work.mkdir(parents=True, exist_ok=True)
         print_of = hashlib.sha256(
             msgspec.json.encode(
-                [self._learnt, self._measured, self._labels[4:], self._recipe, self._labels.taxonomy_text]
+                [
+                    self._learnt,
+                    self._measured,
+                    self._labels.unlabelled,
+                    self._labels.unknown,
+                    self._recipe,
+                    self._labels.taxonomy_text,
+                ]
             )
         ).hexdigest()
         kept = self._work / _RUN

@@ -21,6 +21,7 @@ from torch.nn import functional as f
 from models.intent.tokenizer import PAD
 from models.intent.train.encoder import Encoder, Layer, Seen, padded
 from models.intent.train.fitting import Fit, Plan, Progress, Watch, batches
+from models.intent.train.lengths import by_length
 from models.intent.train.recipe import Recipe
 from models.intent.train.rounding import Rounding
 
@@ -76,16 +77,14 @@ def ask(
 ) -> list[Taught]:
     """Have the teacher say what it thinks of each text, once for all epochs."""
     teacher.eval()
-    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     said: dict[int, Taught] = {}
-    for at in range(0, len(order), size):
-        batch = order[at : at + size]
+    for batch in by_length(texts, size):
         seen = teacher(padded([texts[index] for index in batch]))
         states = torch.stack([seen.states[number + 1] for number in chosen[:-1]], 1).half()
         for row, index in enumerate(batch):
             length = len(texts[index])
             said[index] = Taught(seen.logits[row].half(), states[row, :, :length].clone(), seen.first[row].half())
-        progress("asking", min(at + size, len(order)), len(order), "the teacher's word for each text")
+        progress("asking", len(said), len(texts), "the teacher's word for each text")
     return [said[index] for index in range(len(texts))]
 
 

@@ -15,6 +15,7 @@ from torch.nn import functional as f
 
 from models.intent.train.encoder import Encoder, padded
 from models.intent.train.fitting import Fit, Plan, Watch, batches, evened
+from models.intent.train.lengths import by_length
 from models.intent.train.recipe import Recipe
 
 #: Labels are not all right; a teacher that is not pressed to certainty does not learn the wrong ones by heart.
@@ -56,9 +57,7 @@ def teach(encoder: Encoder, labelled: Labelled, recipe: Recipe, watch: Watch) ->
 def logits_of(encoder: Encoder, texts: Sequence[list[int]], *, size: int = 64) -> Tensor:
     """Return the logits (texts, intents) that an encoder gives."""
     encoder.eval()
-    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     found = torch.zeros(len(texts), encoder.classify.out_features)
-    for at in range(0, len(order), size):
-        batch = order[at : at + size]
+    for batch in by_length(texts, size):
         found[batch] = encoder(padded([texts[index] for index in batch])).logits
     return found
