@@ -13,7 +13,7 @@ On the hot path a measurement is two integers appended to an array. `Recorder.fo
 
 from array import array
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -137,6 +137,15 @@ class Recorder:
         """Note that something happened once, at a time since the begin of the run."""
         self._counted[rate].append(at_us)
 
+    def record_all(self, stage: str, due_us: Micros, latency_us: Micros) -> None:
+        """Note how long each of many messages took to a stage; cheaper than one by one."""
+        if len(due_us):
+            self._fold_stage(stage, due_us, latency_us)
+
+    def count_all(self, rate: Rate, at_us: Micros) -> None:
+        """Note that something happened at each of many times."""
+        self._add(rate, at_us)
+
     def offer(self, due_s: npt.NDArray[np.float64]) -> None:
         """Note that all messages of a window are due."""
         self._add("offered", (due_s * 1e6).astype(np.int64))
@@ -190,6 +199,11 @@ class Recorder:
     def rate(self, rate: Rate) -> Table:
         """Return how often it happened in each second."""
         return self._rates[rate]
+
+    def recent(self, stage: str, until_s: float, seconds: int) -> bytes:
+        """Return how often each wide bucket was seen for what was due in the last so many seconds."""
+        last = min(max(int(until_s), 0), self.seconds - 1)
+        return self._by_second[stage][max(last - seconds, 0) : last + 1].sum(axis=0).astype(np.int32).tobytes()
 
     def percentile_by_second_ms(self, stage: str, percentile: float) -> list[float | None]:
         """Return a percentile of what was due in each second, to 2 %; None where nothing was."""
@@ -256,6 +270,15 @@ class Recorder:
                 self._longest[stage], np.frombuffer(part.longest[stage], dtype=np.int64), out=self._longest[stage]
             )
         self.generators += part.generators
+
+
+def percentile_of_wide_ms(counts: npt.NDArray[np.integer[Any]], percentile: float) -> float | None:
+    """Return a percentile of counts by wide bucket, to 2 %; None where there are none."""
+    until = np.cumsum(counts, dtype=np.int64)
+    if not until[-1]:
+        return None
+    bucket = int(np.searchsorted(until, max(int(np.ceil(int(until[-1]) * percentile / 100)), 1)))
+    return float(2 ** ((bucket + 0.5) / _PER_OCTAVE) / 1e3)
 
 
 def invalid_because(generators: Sequence[GeneratorLoad], limits: Limits | None = None) -> list[str]:
