@@ -36,7 +36,7 @@ class IntentModel:
 
         chosen = settings.intent
         folder = Path(chosen.artifact) if chosen.artifact else SHIPPED
-        classifier = Classifier.load(folder, threads=chosen.threads)
+        classifier = Classifier.load(folder)
         self._intents = encode_intents(list(classifier.taxonomy))
         self._version = classifier.version
         self._loop = IntentLoop(
@@ -44,6 +44,7 @@ class IntentModel:
             batcher=Batcher(token_budget=chosen.token_budget, max_waiting=chosen.max_waiting, run_tokens=_RUN_TOKENS),
             cache=UnderstandingCache(chosen.cache_texts),
             meter=Meter(),
+            threads=chosen.threads,
         )
         self._redis = connect(settings.store)
         # the rank is given to the next replica when one dies, so names do not pile up in the store

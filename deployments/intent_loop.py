@@ -1,8 +1,8 @@
 """The intent model at work: callers' lists come in, the cache is asked, the rest goes to the model in batches.
 
-Flow: ``understand`` looks up what is known and queues the rest. Whenever the model is free, the loop takes what waits
-and gives it to the model's thread; answers go back to each caller's list. The event loop itself never waits for the
-model, so callers are heard, deadlines are kept and health is told whatever the model does.
+Flow: ``understand`` looks up what is known and queues the rest. The model has some threads, each of which runs a batch
+by itself; whenever one is free, it is given what waits, and answers go back to each caller's list. The event loop
+never waits for the model: callers are heard, deadlines are kept and health is told whatever the model does.
 
 Promises:
 
@@ -69,9 +69,10 @@ class IntentLoop:
     """Serves one classifier.
 
     Args:
-        classifier: what answers; its ``classify`` is called in one thread, never twice at once.
+        classifier: what answers; its ``classify`` is called by as many threads at once as there are.
         batcher, cache: what waits for it, and what stands in front.
         meter: hears counts and times, per batch and list.
+        threads: batches under way at once. Two batches on a core each go faster than one after the other on both.
         hangs_s: seconds after which a batch counts as never ending.
     """
 
@@ -82,6 +83,7 @@ class IntentLoop:
         batcher: Batcher[Any],
         cache: UnderstandingCache,
         meter: Meter,
+        threads: int = 1,
         hangs_s: float = HANGS_S,
     ) -> None:
         self._classifier = classifier
@@ -89,35 +91,39 @@ class IntentLoop:
         self._cache = cache
         self._meter = meter
         self._hangs_s = hangs_s
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="intent")
+        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="intent")
         self._wake = asyncio.Event()
-        self._busy_since_s: float | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._busy_since_s: list[float | None] = [None] * threads
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin to work; the event loop must be running."""
-        self._task = asyncio.get_running_loop().create_task(self._work(), name="intent")
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(self._work(thread), name=f"intent {thread}") for thread in range(len(self._busy_since_s))
+        ]
 
     async def aclose(self) -> None:
         """Stop working. Callers that still wait get an empty answer at their deadline; closing twice is safe."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-        # the thread ends after the batch under way, which nobody waits for
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        # the threads end after the batches under way, which nobody waits for
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def check_health(self) -> None:
         """Return at once if the model can do its work.
 
         Raises:
-            RuntimeError: the loop ended, or the model has been busy with one batch for too long.
+            RuntimeError: the loop ended, or one of the threads has been busy with one batch for too long.
         """
-        if self._task is None or self._task.done():
+        if not self._tasks or any(task.done() for task in self._tasks):
             raise RuntimeError("the loop of the intent model does not run")
-        if self._busy_since_s is not None:
-            busy_s = asyncio.get_running_loop().time() - self._busy_since_s
-            if busy_s > self._hangs_s:
-                raise RuntimeError(f"the intent model has been busy with one batch for {busy_s:.0f} s")
+        now_s = asyncio.get_running_loop().time()
+        busy_s = max((now_s - since_s for since_s in self._busy_since_s if since_s is not None), default=0.0)
+        if busy_s > self._hangs_s:
+            raise RuntimeError(f"the intent model has been busy with one batch for {busy_s:.0f} s")
 
     async def understand(self, texts: Sequence[str], wait_ms: float) -> list[Understanding | None]:
         """Return what is understood of each text, in their order.
@@ -206,32 +212,33 @@ class IntentLoop:
 
     # -- the model ------------------------------------------------------------------------------------
 
-    async def _work(self) -> None:
+    async def _work(self, thread: int) -> None:
+        """Keep one thread of the model busy."""
         loop = asyncio.get_running_loop()
         before: tuple[_Batch, list[Understanding | None]] | None = None
         while True:
             batch = self._batcher.take(loop.time())
-            run = self._run(batch) if batch.rows else None
-            # the model is busy again before the callers of the last batch hear of it
+            run = self._run(batch, thread) if batch.rows else None
+            # the thread is busy again before the callers of the last batch hear of it
             if before is not None:
                 self._hand_out(*before)
                 before = None
             self._hear_late(batch.late)
             if run is not None:
                 before = (batch, await run)
-                self._note(batch)
+                self._note(batch, thread)
             else:
                 self._wake.clear()
                 await self._wake.wait()
 
-    def _run(self, batch: _Batch) -> asyncio.Future[list[Understanding | None]]:
+    def _run(self, batch: _Batch, thread: int) -> asyncio.Future[list[Understanding | None]]:
         loop = asyncio.get_running_loop()
-        self._busy_since_s = loop.time()
-        self._meter.record("wait", self._busy_since_s - batch.rows[0][0].since_s)
-        return loop.run_in_executor(self._thread, self._classify, batch.tokens)
+        self._busy_since_s[thread] = now_s = loop.time()
+        self._meter.record("wait", now_s - batch.rows[0][0].since_s)
+        return loop.run_in_executor(self._threads, self._classify, batch.tokens)
 
     def _classify(self, tokens: list[list[int]]) -> list[Understanding | None]:
-        """Run the model, in its thread; if it fails, run it on the halves."""
+        """Run the model, in one of its threads; if it fails, run it on the halves."""
         try:
             found = self._classifier.classify(tokens)
             if len(found) != len(tokens):
@@ -244,10 +251,10 @@ class IntentLoop:
             half = len(tokens) // 2
             return self._classify(tokens[:half]) + self._classify(tokens[half:])
 
-    def _note(self, batch: _Batch) -> None:
-        if self._busy_since_s is not None:
-            self._meter.record("run", asyncio.get_running_loop().time() - self._busy_since_s)
-        self._busy_since_s = None
+    def _note(self, batch: _Batch, thread: int) -> None:
+        if (since_s := self._busy_since_s[thread]) is not None:
+            self._meter.record("run", asyncio.get_running_loop().time() - since_s)
+        self._busy_since_s[thread] = None
         self._meter.record("batch_size_1e-6", len(batch.rows) / 1e6)
 
     def _hand_out(self, batch: _Batch, found: list[Understanding | None]) -> None:

@@ -6,8 +6,9 @@ It prints texts a second, latency of a call, batch times and padding, and at las
 
 Everything runs on one machine, callers too. Our deployment and the one with ``@serve.batch`` are called by Serve
 handle, mosec and LitServe over their own HTTP servers (MessagePack and JSON, connections kept open). All use the same
-artefact with as many threads, and may join as many texts. The bare graph is the limit: batches made beforehand, of
-about one length, no tokenizer, nobody to answer. The rounds go through all of them in turn; medians are printed.
+artefact, run as many batches at once, a core each, and may join as many texts. The bare graph is the limit: batches
+made beforehand, of about one length, no tokenizer, nobody to answer; once one batch after the other on all cores, once as
+many batches at once as the others run. The rounds go through all of them in turn; medians are printed.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -86,33 +88,38 @@ async def steady(ask: Ask, texts: list[str], rate: float, seconds: float) -> Row
     return Row(rate, *(np.percentile(took, [50, 99]) * 1000).tolist())
 
 
-def bare(classifier: Classifier, texts: list[str], budget: int, seconds: float) -> Row:
-    """Run the graph alone on batches of about one length, within the token budget."""
+def bare(texts: list[str], budget: int, seconds: float, *, workers: int, threads: int) -> Row:
+    """Run the graph alone on batches of about one length, within the token budget, ``workers`` batches at once."""
+    classifier = Classifier.load(threads=threads)
     encoded = sorted(classifier.encode(texts), key=len)
     batches: list[list[list[int]]] = [[]]
     for each in encoded:
         if (len(batches[-1]) + 1) * len(each) > budget:
             batches.append([])
         batches[-1].append(each)
-    order = np.random.default_rng(1).permutation(len(batches)).tolist()
-    took: list[float] = []
-    done = 0
-    begin = time.perf_counter()
-    for index in itertools.cycle(order):
-        started = time.perf_counter()
-        if started - begin > seconds:
-            break
-        classifier.logits(batches[index])
-        took.append(time.perf_counter() - started)
-        done += len(batches[index])
-    return Row(done / seconds, *(np.percentile(took, [50, 99]) * 1000).tolist())
+    end = time.perf_counter() + seconds
+
+    def work(worker: int) -> list[tuple[int, float]]:
+        done: list[tuple[int, float]] = []
+        for index in itertools.cycle(np.random.default_rng(worker).permutation(len(batches)).tolist()):
+            started = time.perf_counter()
+            if started > end:
+                break
+            classifier.logits(batches[index])
+            done.append((len(batches[index]), time.perf_counter() - started))
+        return done
+
+    with ThreadPoolExecutor(workers) as pool:
+        done = [each for found in pool.map(work, range(workers)) for each in found]
+    took = [seconds for _, seconds in done]
+    return Row(sum(size for size, _ in done) / seconds, *(np.percentile(took, [50, 99]) * 1000).tolist())
 
 
 @contextlib.asynccontextmanager
-async def rival(kind: str, joined: int, threads: int) -> AsyncIterator[Ask]:
+async def rival(kind: str, joined: int, workers: int) -> AsyncIterator[Ask]:
     """Run mosec or LitServe in a process of its own; yields how it is asked."""
     port = free_ports(1)
-    arguments = [str(port), str(joined), str(threads), str(SHIPPED)]
+    arguments = [str(port), str(joined), str(workers), str(SHIPPED)]
     environment = os.environ | {"PYTHONPATH": os.getcwd()}
     said = tempfile.TemporaryFile()  # noqa: SIM115 - it goes with the process
     process = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs in this loop now
@@ -173,11 +180,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 async def measure(arguments: argparse.Namespace, settings: Settings) -> None:
     """Run all rounds and print the table."""
-    classifier = Classifier.load(threads=arguments.threads)
-    texts = make_texts(classifier.encode, 4_096)
-    lengths = [len(each) for each in classifier.encode(texts)]
+    encode = Classifier.load().encode
+    texts = make_texts(encode, 4_096)
+    lengths = [len(each) for each in encode(texts)]
     print(
-        f"{len(texts)} texts of {statistics.mean(lengths):.1f} tokens on average; {arguments.threads} thread(s), "
+        f"{len(texts)} texts of {statistics.mean(lengths):.1f} tokens on average; {arguments.threads} batches at once, "
         f"token budget {settings.intent.token_budget}, {arguments.rounds} rounds of {arguments.seconds:.0f} s\n"
     )
     rows: dict[tuple[str, str], list[Row]] = {}
@@ -191,10 +198,15 @@ async def measure(arguments: argparse.Namespace, settings: Settings) -> None:
             size: stack.enter_context(serve_batch(max(1, _JOINED // size), arguments.threads)) for *_, size in SHAPES
         }
         for _ in range(arguments.rounds):
-            limit = bare(classifier, texts, settings.intent.token_budget, arguments.seconds)
+            budget, cores = settings.intent.token_budget, arguments.threads
+            limits = {
+                "bare graph": bare(texts, budget, arguments.seconds, workers=1, threads=cores),
+                f"bare, {cores} at once": bare(texts, budget, arguments.seconds, workers=cores, threads=1),
+            }
             for shape, callers, size in SHAPES:
                 load = (texts, callers, size, arguments.seconds)
-                rows.setdefault((shape, "bare graph"), []).append(limit)
+                for name, limit in limits.items():
+                    rows.setdefault((shape, name), []).append(limit)
                 rows.setdefault((shape, "raydesk"), []).append(await saturate(ours, *load))
                 rows.setdefault((shape, "@serve.batch"), []).append(await saturate(joint[size], *load))
                 for kind in ("mosec", "litserve"):
@@ -208,12 +220,12 @@ async def measure(arguments: argparse.Namespace, settings: Settings) -> None:
 
 
 @contextlib.contextmanager
-def serve_batch(joined: int, threads: int) -> Iterator[Ask]:
+def serve_batch(joined: int, workers: int) -> Iterator[Ask]:
     """Run the deployment that batches with Serve's decorator; yields how it is asked."""
     deployment = serve.deployment(ServeBatch).options(
         name=f"ServeBatch{joined}", max_ongoing_requests=1_000, ray_actor_options={"num_cpus": 0.1}
     )
-    handle = serve.run(deployment.bind(str(SHIPPED), threads, joined), name=f"rival{joined}", route_prefix=None)
+    handle = serve.run(deployment.bind(str(SHIPPED), workers, joined), name=f"rival{joined}", route_prefix=None)
 
     async def ask(texts: list[str]) -> None:
         await handle.remote(texts)
@@ -236,7 +248,7 @@ def _print_report(report: dict[str, Any]) -> None:
 
 def _print_rows(rows: dict[tuple[str, str], list[Row]]) -> None:
     for shape, *_ in SHAPES:
-        print(f"\n{shape:<14}{'texts/s':>10}{'of bare':>9}{'raydesk is':>12}{'p50 ms':>9}{'p99 ms':>9}")
+        print(f"\n{shape:<16}{'texts/s':>10}{'of bare':>9}{'raydesk is':>12}{'p50 ms':>9}{'p99 ms':>9}")
         middle = {
             name: [statistics.median(each) for each in zip(*found, strict=True)]
             for (at, name), found in rows.items()
@@ -244,7 +256,7 @@ def _print_rows(rows: dict[tuple[str, str], list[Row]]) -> None:
         }
         for name, (per_s, p50_ms, p99_ms) in middle.items():
             print(
-                f"{name:<14}{per_s:>10,.0f}{per_s / middle['bare graph'][0]:>9.2f}"
+                f"{name:<16}{per_s:>10,.0f}{per_s / middle['bare graph'][0]:>9.2f}"
                 f"{middle['raydesk'][0] / per_s:>11.2f}x{p50_ms:>9.1f}{p99_ms:>9.1f}"
             )
 

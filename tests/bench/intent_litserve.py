@@ -1,4 +1,4 @@
-"""The same classifier behind LitServe: ``python -m tests.bench.intent_litserve PORT LISTS THREADS ARTIFACT``.
+"""The same classifier behind LitServe: ``python -m tests.bench.intent_litserve PORT LISTS WORKERS ARTIFACT``.
 
 LISTS is how many requests, each with a list of texts, it may join.
 """
@@ -17,11 +17,10 @@ class Api(litserve.LitAPI):
     """One process with one classifier."""
 
     artifact: str
-    threads: int
 
     def setup(self, device: Any) -> None:
         """Load the classifier."""
-        self.classifier = Classifier.load(Path(self.artifact), threads=self.threads)
+        self.classifier = Classifier.load(Path(self.artifact))
 
     def decode_request(self, request):
         """Take the list out of a request; without a type, which LitServe would have FastAPI check."""
@@ -48,10 +47,10 @@ class Api(litserve.LitAPI):
 
 def main() -> None:
     """Serve until ended."""
-    port, lists, threads, artifact = sys.argv[1:]
+    port, lists, workers, artifact = sys.argv[1:]
     api = Api(max_batch_size=int(lists), batch_timeout=WAIT_S)
-    api.artifact, api.threads = artifact, int(threads)
-    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=1)
+    api.artifact = artifact
+    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=int(workers))
     server.run(host="127.0.0.1", port=int(port), num_api_servers=1, log_level="error", generate_client_file=False)
 
 

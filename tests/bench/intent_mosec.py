@@ -1,7 +1,7 @@
-"""The same classifier behind mosec: ``python -m tests.bench.intent_mosec PORT LISTS THREADS ARTIFACT``.
+"""The same classifier behind mosec: ``python -m tests.bench.intent_mosec PORT LISTS WORKERS ARTIFACT``.
 
-LISTS is how many requests, each with a list of texts, it may join. Its worker is started anew by mosec and finds the
-numbers in its environment.
+LISTS is how many requests, each with a list of texts, it may join. Its workers are started anew by mosec and find the
+artefact in their environment.
 """
 
 import os
@@ -21,7 +21,7 @@ class Model(MsgpackMixin, Worker):
 
     def __init__(self) -> None:
         super().__init__()
-        self.classifier = Classifier.load(Path(os.environ["BENCH_ARTIFACT"]), threads=int(os.environ["BENCH_THREADS"]))
+        self.classifier = Classifier.load(Path(os.environ["BENCH_ARTIFACT"]))
 
     def forward(self, data: list[Any]) -> list[Any]:
         """Answer a batch of lists."""
@@ -30,12 +30,14 @@ class Model(MsgpackMixin, Worker):
 
 def main() -> None:
     """Serve until ended."""
-    port, lists, threads, artifact = sys.argv[1:]
+    port, lists, workers, artifact = sys.argv[1:]
     sys.argv = ["mosec", "--address", "127.0.0.1", "--port", port, "--log-level", "error"]
-    numbers = {"BENCH_ARTIFACT": artifact, "BENCH_THREADS": threads}
+    place = {"BENCH_ARTIFACT": artifact}
     server = Server()
     wait_ms = max(1, round(WAIT_S * 1000))
-    server.append_worker(Model, num=1, max_batch_size=int(lists), max_wait_time=wait_ms, env=[numbers])
+    server.append_worker(
+        Model, num=int(workers), max_batch_size=int(lists), max_wait_time=wait_ms, env=[place] * int(workers)
+    )
     server.run()
 
 

@@ -63,12 +63,16 @@ def understood(intent: str) -> Understanding:
 class Bench:
     """A loop around such a model."""
 
-    def __init__(self, *, waiting: int = 100, cached: int = 0, hangs_s: float = 10.0, budget: int = 1_000) -> None:
+    def __init__(
+        self, *, waiting: int = 100, cached: int = 0, hangs_s: float = 10.0, budget: int = 1_000, threads: int = 1
+    ) -> None:
         self.words = Words()
         self.batcher: Batcher[Any] = Batcher(token_budget=budget, max_waiting=waiting, run_tokens=1_000)
         self.cache = UnderstandingCache(cached)
         self.meter = Meter()
-        self.loop = IntentLoop(self.words, batcher=self.batcher, cache=self.cache, meter=self.meter, hangs_s=hangs_s)
+        self.loop = IntentLoop(
+            self.words, batcher=self.batcher, cache=self.cache, meter=self.meter, threads=threads, hangs_s=hangs_s
+        )
 
     async def ask(self, *texts: str, wait_ms: float = LONG_MS) -> list[str | None]:
         found = await self.loop.understand(list(texts), wait_ms)
@@ -250,6 +254,28 @@ async def test_health_is_told_while_the_model_is_busy_and_fails_when_it_hangs() 
         bench.loop.check_health()
 
 
+async def test_each_thread_runs_a_batch_of_its_own() -> None:
+    async with running(threads=2) as bench:
+        async with bench.busy() as first:
+            second = asyncio.ensure_future(bench.ask("second"))
+            await until(lambda: len(bench.words.batches) == 2)
+            waits = await bench.queued("third")
+            assert not (first.done() or second.done() or waits.done())
+        assert [await each for each in (first, second, waits)] == [["first"], ["second"], ["third"]]
+        assert bench.words.batches == [["first"], ["second"], ["third"]]
+        assert len(bench.words.threads) == 2
+
+
+async def test_one_thread_that_hangs_is_known_though_the_other_works() -> None:
+    async with running(threads=2, hangs_s=0.05) as bench, bench.busy():
+        shut, bench.words.gate = bench.words.gate, threading.Event()
+        bench.words.gate.set()
+        assert await bench.ask("on") == ["on"]
+        with pytest.raises(RuntimeError, match="busy with one batch"):
+            await until(lambda: bench.loop.check_health() is not None)
+        shut.set()
+
+
 async def test_health_fails_when_nobody_works() -> None:
     bench = Bench()
     with pytest.raises(RuntimeError, match="does not run"):
@@ -304,7 +330,7 @@ async def test_every_text_has_an_answer(text: str) -> None:
 
 
 async def test_every_call_of_a_storm_is_answered_once_and_rightly() -> None:
-    async with running(waiting=500, cached=20, budget=50) as bench:
+    async with running(waiting=500, cached=20, budget=50, threads=2) as bench:
 
         async def ask(n: int) -> None:
             texts = [f"{'poison' if (n + k) % 17 == 0 else f'w{(n * k) % 30}'} {'x ' * (k % 7)}" for k in range(n % 9)]
