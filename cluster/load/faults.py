@@ -1,6 +1,7 @@
 """What is done to a system while it is under load: deaths, stops, cut networks, storms of reconnecting sockets.
 
-Here they are only said: in a scenario's file, or on the command line as ``router@30s`` and ``gateway:1@40s:5s``.
+Here they are only said: in a scenario's file, or on the command line as ``router@30s``, ``gateway:1@40s:5s`` and
+``visitors:2000@60s``.
 """
 
 import re
@@ -15,6 +16,7 @@ from cluster.load.quantities import Duration
 TARGETS = ("router", "gateway", "dispatcher", "outbox", "store", "ingress", "intent", "supervisor")
 _TARGET = rf"^({'|'.join(TARGETS)})(:\d+)?$"
 Target = Annotated[str, Meta(pattern=_TARGET, description=f"{', '.join(TARGETS)}, or a certain one such as router:0")]
+_STORM = re.compile(r"(?P<who>visitors|desks|all)(?::(?P<count>\d+))?@(?P<at>[^:@]+)(?::(?P<within>[^:@]+))?")
 _ON_COMMAND = re.compile(r"(?P<target>[a-z]+(?::\d+)?)@(?P<at>[^:@]+)(?::(?P<lasts>[^:@]+))?")
 
 
@@ -87,3 +89,23 @@ def parse_fault(kind: Literal["kill", "pause", "cut"], text: str) -> Fault:
         raise ValueError(f"--{kind}: found {text!r}; allowed for its times: {error}") from None
     make = Pause if kind == "pause" else Cut
     return make(target=found["target"], at_s=at_s, lasts_s=lasts_s)
+
+
+def parse_storm(text: str) -> Storm:
+    """Read what the command line says: ``who@when``, with ``:how many`` and ``:within`` where they are wanted.
+
+    Raises:
+        ValueError: it says something else.
+    """
+    found = _STORM.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(
+            f"--storm: found {text!r}; allowed: visitors, desks or all, then how many and when, such as "
+            "visitors:2000@60s or all@60s:5s"
+        )
+    try:
+        at_s, within_s = Duration.parse(found["at"]), Duration.parse(found["within"] or "1s")
+    except ValueError as error:
+        raise ValueError(f"--storm: found {text!r}; allowed for its times: {error}") from None
+    who: Literal["visitors", "desks", "all"] = found["who"]  # type: ignore[assignment]
+    return Storm(who=who, count=int(found["count"] or 0), at_s=at_s, within_s=within_s)

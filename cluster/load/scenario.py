@@ -146,6 +146,19 @@ class Words(_Table, frozen=True, kw_only=True):
     most: Annotated[int, Meta(ge=1, le=100_000)] = 2_000
 
 
+class SystemParts(_Table, frozen=True, kw_only=True):
+    """What the system must have; `raydesk load --start` starts it so, and another one is checked for it.
+
+    Args:
+        bot: whether the bot answers first. Without it every conversation goes to an agent, whatever it says.
+        gateways, routers: of a system that is started; 0: as many as its sockets and the cores ask for.
+    """
+
+    bot: bool = False
+    gateways: Annotated[int, Meta(ge=0, le=64)] = 0
+    routers: Annotated[int, Meta(ge=0, le=64)] = 0
+
+
 class Scenario(_Table, frozen=True, kw_only=True):
     """A whole run.
 
@@ -171,6 +184,7 @@ class Scenario(_Table, frozen=True, kw_only=True):
     repeats: Repeats = Repeats()
     desks: Desks = Desks()
     words: Words = Words()
+    system: SystemParts = SystemParts()
     faults: tuple[Fault, ...] = ()
     expect: str = ""
 
