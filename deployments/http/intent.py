@@ -10,6 +10,7 @@ from starlette.responses import Response
 from cluster.settings import Settings
 from deployments.http.bodies import JSON_TYPE, decode, json_response, media_type
 from deployments.http.callers import Callers
+from deployments.http.leaving import ClientLeft, unless_left
 from deployments.http.openapi import content_of
 from deployments.http.parts import IngressParts
 from deployments.intent_client import IntentPort
@@ -20,6 +21,8 @@ from models.intent.understanding import Understanding
 
 MAX_TEXTS = 1_000
 _START = 64
+#: What servers note for a request whose client closed the connection; it reaches nobody.
+_LEFT = 499
 
 
 class IntentQuestion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -140,7 +143,10 @@ class IntentRoutes:
         self._callers.charge(caller, len(texts))
         if self._intent is None:
             raise Unavailable("this system runs without an intent model (intent.enabled)", float("inf"))
-        found = await _Asked(self._intent, self._settings).all(texts)
+        try:
+            found = await unless_left(request, _Asked(self._intent, self._settings).all(texts))
+        except ClientLeft:
+            return Response(status_code=_LEFT)
         if isinstance(question.text, str) and isinstance(found[0], RaydeskError):
             raise found[0]
         taxonomy = await self._intent.taxonomy()

@@ -71,6 +71,45 @@ async def place(redis: Redis, clock: Clock) -> AsyncIterator[Place]:
         yield place
 
 
+async def test_a_client_that_leaves_takes_its_texts_along(place: Place) -> None:
+    asked, dropped = asyncio.Event(), asyncio.Event()
+
+    class Slow(Intents):
+        async def understand(self, texts: list[str], wait_ms: int) -> list[Understanding | None]:
+            asked.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                dropped.set()
+            return []
+
+    app = build_ingress(replace(place.world.parts, intent=Slow()))
+    body = b'{"text":"money"}'
+    headers = [(name.lower().encode(), value.encode()) for name, value in place.headers.items()]
+    headers += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
+        "path": "/v1/intent", "raw_path": b"/v1/intent", "query_string": b"", "root_path": "", "headers": headers,
+        "client": ("127.0.0.1", 9), "server": ("desk.test", 80),
+    }  # fmt: skip
+    sent = iter([{"type": "http.request", "body": body, "more_body": False}])
+    answered: list[Any] = []
+
+    async def receive() -> Any:
+        if (event := next(sent, None)) is not None:
+            return event
+        await asked.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(event: Any) -> None:
+        answered.append(event)
+
+    async with asyncio.timeout(10):
+        await app(scope, receive, send)
+        await dropped.wait()
+    assert answered[0]["status"] == 499
+
+
 async def test_one_text_is_understood(place: Place) -> None:
     answer = await place.ask(text="I want my money back")
     assert answer.status_code == 200
