@@ -235,8 +235,8 @@ def intent_train(  # noqa: PLR0913 - these are the options of the command line
     ] = (),
     seed: Annotated[int, Parameter(help="All that is random follows from it.")] = 7,
     layers: Annotated[Literal[3, 4, 5, 6], Parameter(help="Layers of the student; its time grows with them.")] = 4,
-    teacher_epochs: Annotated[int, Parameter(help="Epochs of the teacher.")] = 4,
-    student_epochs: Annotated[int, Parameter(help="Epochs of the student.")] = 7,
+    teacher_epochs: Annotated[int | None, Parameter(help="Epochs of the teacher; else the recipe's.")] = None,
+    student_epochs: Annotated[int | None, Parameter(help="Epochs of the student; else the recipe's.")] = None,
     tiny: Annotated[
         bool, Parameter(negative="", help="Minutes instead of an hour, and a poor model: to try the road.")
     ] = False,
@@ -249,7 +249,9 @@ def intent_train(  # noqa: PLR0913 - these are the options of the command line
     from deployments.commands.intent import TrainFiles, parse_groups, run_train
     from models.intent.train.recipe import Recipe, tiny_recipe
 
-    recipe = Recipe(seed=seed, student_layers=layers, teacher_epochs=teacher_epochs, student_epochs=student_epochs)
+    epochs = {"teacher_epochs": teacher_epochs, "student_epochs": student_epochs}
+    chosen = {name: number for name, number in epochs.items() if number is not None}
+    recipe = Recipe(seed=seed, student_layers=layers, **chosen)
     files = TrainFiles(data, held_out, measured, unlabelled, unknown, taxonomy, words, out, parse_groups(group))
     return run_train(files, tiny_recipe(recipe) if tiny else recipe, keep=keep_work)
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 _Done = TypeVar("_Done")
 
 
-class ClientLeft(Exception):  # noqa: N818 - nobody erred
+class ClientLeft(Exception):
     """Nobody is there any more to be answered."""
 
 

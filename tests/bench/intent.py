@@ -7,8 +7,8 @@ It prints texts a second, latency of a call, batch times and padding, and at las
 Everything runs on one machine, callers too. Our deployment and the one with ``@serve.batch`` are called by Serve
 handle, mosec and LitServe over their own HTTP servers (MessagePack and JSON, connections kept open). All use the same
 artefact, run as many batches at once, a core each, and may join as many texts. The bare graph is the limit: batches
-made beforehand, of about one length, no tokenizer, nobody to answer; once one batch after the other on all cores, once as
-many batches at once as the others run. The rounds go through all of them in turn; medians are printed.
+made beforehand, of about one length, no tokenizer, nobody to answer; once one batch after the other on all cores, and
+once as many batches at once as the others run. The rounds go through all of them in turn; medians are printed.
 """
 
 import argparse

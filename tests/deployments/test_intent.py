@@ -260,7 +260,7 @@ async def test_each_thread_runs_a_batch_of_its_own() -> None:
             second = asyncio.ensure_future(bench.ask("second"))
             await until(lambda: len(bench.words.batches) == 2)
             waits = await bench.queued("third")
-            assert not (first.done() or second.done() or waits.done())
+            assert not any(each.done() for each in (first, second, waits))
         assert [await each for each in (first, second, waits)] == [["first"], ["second"], ["third"]]
         assert bench.words.batches == [["first"], ["second"], ["third"]]
         assert len(bench.words.threads) == 2
