@@ -44,7 +44,8 @@ def write_card(
         "## What it learnt from",
         _learnt(made),
         f"Besides, the student learnt what the teacher says of {made.unlabelled:,} texts without labels and of "
-        f"misspelt variants of {recipe.misspelt:.0%} of the labelled ones.",
+        f"{recipe.variants:g} variants of each labelled one on average, more of small sources: misspelt, with pieces "
+        "of near meaning in place of others, and parts alone.",
         "## What it is worth",
         "On held-out rows that it did not learn; the student as it serves, in int8, beside the teacher in fp32. "
         "*Answered* is the share of the texts in scope that reach the threshold, *precision* how many of all texts "

@@ -15,7 +15,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         teacher_epochs, teacher_rate: of the fine-tuning.
         student_layers: 3 to 6; time in service grows with it.
         student_epochs, student_rate: of the distillation.
-        misspelt: the share of the labelled texts that the student also sees with typing errors.
+        variants: how many changed copies of each labelled text the student also sees, on average.
         rounded_epochs: the last epochs of the student, in which it feels the rounding of int8.
         held_out: the share of the labels that is held out if no other rows are given.
         told: which share of the held-out texts out of scope must be told as such; sets the offset.
@@ -33,9 +33,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     teacher_rate: float = 8e-5
     student_layers: int = 4
     student_epochs: int = 7
-    misspelt: float = 0.5
+    variants: float = 2.4
     student_rate: float = 3e-4
-    rounded_epochs: int = 3
+    rounded_epochs: int = 1
     held_out: float = 0.15
     told: float = 0.95
     precision: float = 0.95
@@ -54,5 +54,5 @@ def tiny_recipe(recipe: Recipe) -> Recipe:
         student_layers=2,
         student_epochs=2,
         rounded_epochs=1,
-        misspelt=0.1,
+        variants=0.3,
     )

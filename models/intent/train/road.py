@@ -28,8 +28,8 @@ from models.intent.tokenizer import MAX_TOKENS, TextTokenizer
 from models.intent.train.calibration import best_offset, best_temperature, best_threshold, threshold_for_unknown
 from models.intent.train.encoder import Encoder
 from models.intent.train.export import Exporter
-from models.intent.train.fitting import Progress, Watch
-from models.intent.train.noise import variants
+from models.intent.train.fitting import Progress, Watch, evened
+from models.intent.train.noise import Variants
 from models.intent.train.recipe import Recipe
 from models.intent.train.report import Measured, logits_of_texts
 from models.intent.train.rounding import Rounding
@@ -210,13 +210,22 @@ class Road:
         return student, rounding
 
     def _lesson(self, teacher: Encoder, chosen: list[int], tokenizer: TextTokenizer) -> Lesson:
-        """Gather every text there is: labelled, misspelt, unlabelled."""
+        """Gather every text there is: labelled, unlabelled, and variants of the labelled ones."""
         labelled = [row.text for row in self._learnt]
         known = set(labelled) | {row.text for row in self._measured}
         others = [text for text in dict.fromkeys(self._labels.unlabelled) if text not in known]
-        others += variants(labelled, self._recipe.misspelt, self._recipe.seed)
-        texts = tokenizer.encode(labelled + others)
-        labels = [self._index[row.intent] for row in self._learnt] + [NO_LABEL] * len(others)
+        # a small source needs its variants most
+        often = evened([row.source for row in self._learnt]) * self._recipe.variants / 3
+        vary = Variants(teacher.words.weight.detach().numpy(), self._recipe.seed)
+        texts = tokenizer.encode(labelled)
+        changed = vary.replaced(texts, often) + vary.parts(texts, often)
+        changed += tokenizer.encode(vary.misspelt(labelled, often) + others)
+        # what is there already in the same tokens tells nothing new
+        new = {tuple(each): each for each in changed}
+        for each in texts:
+            new.pop(tuple(each), None)
+        labels = [self._index[row.intent] for row in self._learnt] + [NO_LABEL] * len(new)
+        texts += new.values()
         return Lesson(texts, labels, ask(teacher, chosen, texts, self._progress))
 
     def _calibrate(self, teacher: Encoder, tokenizer: TextTokenizer) -> Made:
