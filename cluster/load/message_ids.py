@@ -1,8 +1,9 @@
 """The id that each message of a run carries through the whole system, and comes back with.
 
-It is the client id of a socket's message and the source id of a backend's: ``<run>-<writer>-<number>-<due>``. Run,
-writer and number are its identity; *due* is the intended time in microseconds since the begin of the run, so that
-whoever sees the message, on whatever node, knows its latency. Vendors number messages themselves: there the id
+It is the client id of a socket's message and the source id of a backend's: ``<run>-<writer>-<number>-<due>-<lag>``.
+Run, writer and number are its identity; *due* is the intended time in microseconds since the begin of the run, and
+*lag* by how much later the harness had it ready to send, so that whoever sees the message, on whatever node, knows its
+latency and the harness' share of it. A message that is sent again keeps its id to the letter. Vendors number messages themselves: there the id
 stands at the end of the text, and the vendor's number is computed from it, so that a repetition has the same one.
 """
 
@@ -22,11 +23,13 @@ class MessageId(NamedTuple):
         writer: the number of the identity that writes it.
         number: which of the writer's messages it is, from 0.
         due_us: when it is to be sent, in microseconds since the begin.
+        lag_us: by how much later it was.
     """
 
     writer: int
     number: int
     due_us: int
+    lag_us: int = 0
 
 
 class MessageIds:
@@ -42,21 +45,21 @@ class MessageIds:
         self.run = run
         self._head = f"{run}-"
 
-    def write(self, writer: int, number: int, due_us: int) -> str:
+    def write(self, writer: int, number: int, due_us: int, lag_us: int = 0) -> str:
         """Return the id as text."""
-        return f"{self._head}{writer}-{number}-{due_us}"
+        return f"{self._head}{writer}-{number}-{due_us}-{lag_us}"
 
     def read(self, text: str) -> MessageId | None:
         """Read an id; None: it is none of this run."""
         if not text.startswith(self._head):
             return None
         parts = text.split("-")
-        if len(parts) != 4:
+        if len(parts) != 5:
             return None
-        _, writer, number, due_us = parts
-        if not (text.isascii() and writer.isdigit() and number.isdigit() and due_us.isdigit()):
+        _, writer, number, due_us, lag_us = parts
+        if not (text.isascii() and writer.isdigit() and number.isdigit() and due_us.isdigit() and lag_us.isdigit()):
             return None
-        return MessageId(int(writer), int(number), int(due_us))
+        return MessageId(int(writer), int(number), int(due_us), int(lag_us))
 
     def find(self, source_id: str, text: str) -> MessageId | None:
         """Read the id of a message from where its channel let it stand."""

@@ -5,7 +5,7 @@ protocols, named as ``module:Class`` and made with the run's `Orders`.
 
 What a target promises to the harness:
 
-* a link is one connection; it is open when it is handed out, and told lost once, whatever ended it;
+* a link is one connection; it is told open before all else, and told lost once, whatever ended it;
 * what a link hears comes in the order in which the system sent it, in the event loop's own thread;
 * nothing is repeated and nothing is reconnected behind the harness' back: both are its clients' to decide.
 """
@@ -41,11 +41,20 @@ class Said(msgspec.Struct, gc=False):
 
 
 class Record(msgspec.Struct, gc=False):
-    """A conversation; ``revision`` grows with each change of who has it."""
+    """A conversation.
+
+    Args:
+        id: its id.
+        revision: grows with each change of who has it.
+        state: ``offered`` awaits acceptance.
+        preferred, excluded: agents who had it, or were offered it, before; so far as the system says.
+    """
 
     id: str
     revision: int = 0
     state: str = ""
+    preferred: str = ""
+    excluded: list[str] = []
 
 
 class Held(msgspec.Struct, gc=False):
@@ -87,16 +96,26 @@ class Written(msgspec.Struct, gc=False):
         id: of `cluster/load/message_ids.py`.
         text: what is said.
         due_us: since the begin of the run.
+        again: it left more than once.
     """
 
     number: int
     id: str
     text: str
     due_us: int
+    again: bool = False
+
+
+class CursorLost(ConnectionError):
+    """The system does not know the cursor any more that it had given; the client begins anew."""
 
 
 class HearsVisitor(Protocol):
     """What a visitor's client is told."""
+
+    def on_open(self, link: "VisitorLink", cursor: str) -> None:
+        """The link is open; ``cursor`` is the id of the newest message, empty where there is none."""
+        ...
 
     def on_receipt(self, number: int, receipt: Receipt) -> None:
         """A message is stored."""
@@ -126,6 +145,10 @@ class VisitorLink(Protocol):
         """Send messages in one write, in order; nothing on a link that is gone."""
         ...
 
+    def ack(self, cursor: str) -> None:
+        """Confirm what was seen, up to a message."""
+        ...
+
     def ping(self) -> None:
         """Send a heartbeat."""
         ...
@@ -137,6 +160,10 @@ class VisitorLink(Protocol):
 
 class HearsAgent(Protocol):
     """What a desk's client is told."""
+
+    def on_open(self, link: "AgentLink") -> None:
+        """The link is open."""
+        ...
 
     def on_entry(self, cursor: int) -> None:
         """An entry of the desk's log begins; what follows is part of it."""
@@ -168,6 +195,10 @@ class HearsAgent(Protocol):
 
     def on_refused(self, number: int, refusal: Refusal) -> None:
         """An answer was answered with an error."""
+        ...
+
+    def on_undone(self, action: str, conversation: str, refusal: Refusal) -> None:
+        """Something else was answered with an error; ``action`` is the name of the link's method."""
         ...
 
     def on_lost(self) -> None:
@@ -234,8 +265,8 @@ class Target(Protocol):
         """
         ...
 
-    async def visitor(self, writer: int, hears: HearsVisitor, cursor: str | None) -> VisitorLink:
-        """Open a visitor's link; the same writer is the same person each time.
+    async def visitor(self, writer: int, hears: HearsVisitor, cursor: str | None) -> None:
+        """Open a visitor's link and hand it to who hears; the same writer is the same person each time.
 
         Args:
             writer: its number; idle visitors have negative ones.
@@ -244,12 +275,13 @@ class Target(Protocol):
 
         Raises:
             OSError, TimeoutError: it could not be opened; worth trying again.
+            CursorLost: the cursor is not known; worth trying again without one.
             CannotGenerate: it cannot be opened at all.
         """
         ...
 
-    async def agent(self, login: AgentLogin, hears: HearsAgent, cursor: int | None) -> AgentLink:
-        """Open an agent's desk, online.
+    async def agent(self, login: AgentLogin, hears: HearsAgent, cursor: int | None) -> None:
+        """Open an agent's desk, online the first time, and hand its link to who hears.
 
         Args:
             login: whose.
@@ -258,6 +290,7 @@ class Target(Protocol):
 
         Raises:
             OSError, TimeoutError: it could not be opened; worth trying again.
+            CursorLost: the cursor is not known; worth trying again without one.
             CannotGenerate: it cannot be opened at all.
         """
         ...

@@ -93,19 +93,20 @@ def test_a_sample_of_a_long_file_is_fair():
     assert counts == pytest.approx(np.full(50, 400), rel=0.25)
 
 
-@given(NUMBERS, NUMBERS, NUMBERS)
-def test_an_id_is_read_as_it_was_written(writer, number, due_us):
+@given(NUMBERS, NUMBERS, NUMBERS, NUMBERS)
+def test_an_id_is_read_as_it_was_written(writer, number, due_us, lag_us):
     ids = MessageIds("k7")
-    text = ids.write(writer, number, due_us)
-    assert ids.read(text) == MessageId(writer, number, due_us)
-    assert ids.find(text, "anything") == ids.find("12345", ids.tagged("where? #3", text)) == (writer, number, due_us)
+    text = ids.write(writer, number, due_us, lag_us)
+    written = MessageId(writer, number, due_us, lag_us)
+    assert ids.read(text) == written
+    assert ids.find(text, "anything") == ids.find("12345", ids.tagged("where? #3", text)) == written
     assert MessageIds("k8").read(text) is None
 
 
 @given(st.text(max_size=30) | st.from_regex(r"k7-[0-9-]*", fullmatch=True))
 def test_what_is_no_id_is_none(text):
     found = MessageIds("k7").read(text)
-    assert (found is not None) == bool(re.fullmatch(r"k7(-[0-9]+){3}", text))
+    assert (found is not None) == bool(re.fullmatch(r"k7(-[0-9]+){4}", text))
 
 
 def test_a_vendors_number_is_the_same_each_time_and_another_for_each_message():

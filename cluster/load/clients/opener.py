@@ -1,0 +1,136 @@
+"""Opens links at a limited rate, and opens again what was lost, after a moment that grows.
+
+Initial openings are evenly spaced; a link that was lost comes back after a random moment, as protocols ask for, so
+that not all come at once. At most so many are under way together.
+"""
+
+import asyncio
+import random
+from collections import deque
+from typing import Protocol
+
+from cluster.load.clients.clock import Agenda, Clock
+from cluster.load.clients.targets import CursorLost
+from cluster.load.orders import CannotGenerate
+from cluster.load.recorder import Recorder
+
+#: Before the first new attempt, and the longest that it grows to.
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 4.0
+_AT_ONCE = 64
+#: Of the first opening of a client; more say that the system is not as the orders say.
+_FIRST_ATTEMPTS = 8
+
+
+class Opens(Protocol):
+    """A client whose link is opened."""
+
+    attempts: int
+    ever_open: bool
+
+    async def open(self) -> None:
+        """Open its link.
+
+        Raises:
+            OSError, TimeoutError: worth trying again.
+            CannotGenerate: it is not.
+        """
+        ...
+
+    def forget_cursor(self) -> None:
+        """Begin anew: the system does not know the cursor."""
+        ...
+
+
+class Opener:
+    """One generator's.
+
+    Args:
+        clock: of the run.
+        agenda: for pauses.
+        recorder: times ``connect``.
+        rate: links a second.
+    """
+
+    def __init__(self, clock: Clock, agenda: Agenda, recorder: Recorder, rate: float) -> None:
+        self._clock = clock
+        self._agenda = agenda
+        self._recorder = recorder
+        self._rate = rate
+        self._ready: deque[tuple[int, Opens]] = deque()
+        self._wake = asyncio.Event()
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self.connecting = 0
+        self.opened = 0
+        self.last_error = ""
+        #: why a client cannot be opened at all.
+        self.failure = ""
+
+    def opening(self, client: Opens) -> None:
+        """Have a client's link opened for the first time."""
+        self.connecting += 1
+        self._line_up(client)
+
+    def lost(self, client: Opens, pause_s: float = _FIRST_PAUSE_S) -> None:
+        """Have a client's link opened again, after a random moment."""
+        self.connecting += 1
+        self._again(client, pause_s)
+
+    def _again(self, client: Opens, pause_s: float) -> None:
+        self._agenda.after(random.uniform(0.2, 1.0) * pause_s, lambda: self._line_up(client))
+
+    def _line_up(self, client: Opens) -> None:
+        self._ready.append((self._clock.now_us(), client))
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Open until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            next_s = 0.0
+            loop = asyncio.get_running_loop()
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._ready:
+                    since_us, client = self._ready.popleft()
+                    if (wait_s := next_s - loop.time()) > 0:
+                        await asyncio.sleep(wait_s)
+                    next_s = max(next_s, loop.time() - 0.05) + 1 / self._rate
+                    await self._slots.acquire()
+                    group.create_task(self._open(since_us, client))
+
+    async def _open(self, since_us: int, client: Opens) -> None:
+        client.attempts += 1
+        first = not client.ever_open
+        try:
+            await client.open()
+        except CannotGenerate as error:
+            self._fail(error.reason)
+        except (OSError, TimeoutError) as error:
+            self.last_error = str(error) or type(error).__name__
+            if isinstance(error, CursorLost):
+                client.forget_cursor()
+            if first and client.attempts >= _FIRST_ATTEMPTS:
+                self._fail(f"a link could not be opened in {client.attempts} attempts: {self.last_error}")
+            else:
+                self._again(client, min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(client.attempts, 3)))
+        else:
+            client.attempts = 0
+            client.ever_open = True
+            self.connecting -= 1
+            self.opened += 1
+            self._note(since_us)
+        finally:
+            self._slots.release()
+
+    def _fail(self, reason: str) -> None:
+        self.connecting -= 1
+        self.failure = self.failure or reason
+
+    def _note(self, since_us: int) -> None:
+        now_us = self._clock.now_us()
+        if since_us >= 0:
+            self._recorder.record("connect", since_us, now_us - since_us)
+            self._recorder.count("connected", now_us)
+        else:
+            # what was opened before the run began belongs to no second of it, and is timed all the same
+            self._recorder.record("connect", int(self._recorder.warm_up_s * 1e6), now_us - since_us)
