@@ -2,7 +2,12 @@
 
 import os
 
+import hypothesis
 import pytest
+
+# how long an example may take says nothing on a machine that is shared; the whole suite has its time
+hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.load_profile("shared machine")
 
 
 @pytest.fixture(autouse=True)

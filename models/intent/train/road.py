@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from models.intent.classifier import FORMAT, MODEL, NOTES, TAXONOMY, TOKENIZER, ArtifactNotes, Classifier, softmax
-from models.intent.metrics import Floats, by_group, evidence
+from models.intent.metrics import Floats, Ints, by_group, evidence
 from models.intent.taxonomy import OUT_OF_SCOPE, Taxonomy
 from models.intent.tokenizer import MAX_TOKENS, TextTokenizer
 from models.intent.train.calibration import best_offset, best_temperature, best_threshold, threshold_for_unknown
@@ -252,17 +252,18 @@ class Road:
         labels = np.array([self._index[row.intent] for row in self._measured])
         held = len(self._held_out)
         groups = by_group([row.source for row in self._held_out])
-        weights = np.zeros(held, np.float32)
-        for group in groups.values():
-            weights[group] = 1 / len(group)
         offset = best_offset(
             logits[:held], labels[:held], groups.values(), out_of_scope=out_of_scope, told=self._recipe.told
         )
         moved = logits.copy()
         moved[:, out_of_scope] += np.float32(offset)
-        temperature = round(best_temperature(moved[:held], labels[:held], weights), 4)
+        temperature = round(best_temperature(moved[:held], labels[:held], self._families()), 4)
         probabilities = softmax((moved / temperature).astype(np.float32))
         return Measured(self._measured, probabilities, evidence(moved, out_of_scope), labels), offset, temperature
+
+    def _families(self) -> list[Ints]:
+        """Return the held-out rows by source; those of one family (`shop:web`, `shop:app`) tell more together."""
+        return list(by_group([row.source.partition(":")[0] for row in self._held_out]).values())
 
     def _threshold(self, plain: Classifier, student: Measured, offset: float) -> float:
         """Return the lowest threshold that the held-out rows and the unknown texts allow."""
@@ -272,8 +273,7 @@ class Road:
             student.probabilities.argmax(1)[:held],
             student.clear[:held],
             student.labels[:held],
-            # sources of one family (`shop:web`, `shop:app`) tell more together
-            by_group([row.source.partition(":")[0] for row in self._held_out]).values(),
+            self._families(),
             out_of_scope=out_of_scope,
             precision=self._recipe.precision,
         )

@@ -18,10 +18,22 @@ def drawn(count: int, *, sharpened: float) -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_temperature_undoes_what_made_a_model_too_sure():
     logits, labels = drawn(3_000, sharpened=2.5)
-    temperature = best_temperature(logits, labels, np.ones(3_000, np.float32))
+    temperature = best_temperature(logits, labels, [])
     assert temperature == pytest.approx(2.5, rel=0.1)
     assert calibration_error(softmax(logits / np.float32(temperature)), labels) < 0.03
     assert calibration_error(softmax(logits), labels) > 0.1
+
+
+def test_the_worst_source_decides_the_temperature_and_a_tiny_one_does_not():
+    calm, calm_labels = drawn(3_000, sharpened=1.0)
+    wild, wild_labels = drawn(3_000, sharpened=2.0)
+    logits, labels = np.concatenate([calm, wild]), np.concatenate([calm_labels, wild_labels])
+    both = [np.arange(3_000), np.arange(3_000, 6_000)]
+    temperature = best_temperature(logits, labels, both)
+    errors = [calibration_error(softmax(logits / np.float32(temperature))[group], labels[group]) for group in both]
+    assert errors[0] == pytest.approx(errors[1], abs=0.02)
+    assert 1.1 < temperature < 1.9
+    assert best_temperature(logits, labels, [both[0], np.arange(3_000, 3_020)]) == pytest.approx(1.0, rel=0.1)
 
 
 def test_the_offset_lets_out_of_scope_be_told_often_enough():
