@@ -7,6 +7,8 @@ of the scenario and doubled, as chance bunches messages.
 
 import math
 import os
+import secrets
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -16,6 +18,8 @@ from cluster.settings import Settings
 
 #: Sockets of one generator or gateway: a process has 20,000 descriptors on a common machine, and needs some itself.
 SOCKETS_EACH = 15_000
+#: WeChat's key has letters and digits alone.
+_LETTERS_ONLY = str.maketrans("+/", "pS")
 #: How much more than the mean of its busiest second one client may send.
 _BUNCHED = 2.0
 #: Frames a second that a desk sends beside its answers: acks, acceptances, pings.
@@ -160,12 +164,13 @@ def changes(scenario: Scenario, settings: Settings, account: str) -> dict[str, A
     return tables
 
 
-def fitting(scenario: Scenario, account: str) -> dict[str, Any]:
-    """Return the settings of a system that is started for a scenario, without ports, folders and secrets.
+def fitting(scenario: Scenario, account: str, vendor_port: int) -> dict[str, Any]:
+    """Return the settings of a system that is started for a scenario, without its own ports and folders.
 
     Args:
         scenario: that is to run.
         account: that the load belongs to.
+        vendor_port: where the load stands in for WeChat's API.
     """
     tables: dict[str, Any] = {"accounts": {account: {}}}
     default = Settings()
@@ -180,8 +185,13 @@ def fitting(scenario: Scenario, account: str) -> dict[str, Any]:
     tables["limits"]["sockets_per_address"] = max(sockets(scenario) + SOCKETS_EACH, 2_000)
     tables["intent"] = {"enabled": parts.bot}
     tables["bot"] = {"enabled": parts.bot}
-    tables["inboxes"] = {
-        f"load-{channel}": {"account": account, "channel": channel}
-        for channel in (*channels(scenario), *([] if "web" in channels(scenario) else ["web"]))
-    }
+    tables["inboxes"] = {f"load-{channel}": {"account": account, "channel": channel} for channel in channels(scenario)}
+    if "load-wechat" in tables["inboxes"]:
+        tables["inboxes"]["load-wechat"] |= {
+            "app_id": "wx" + secrets.token_hex(8),
+            "token": secrets.token_hex(16),
+            "app_secret": secrets.token_hex(16),
+            "encoding_aes_key": b64encode(secrets.token_bytes(32)).decode().rstrip("=").translate(_LETTERS_ONLY),
+            "api_base": f"http://127.0.0.1:{vendor_port}",
+        }
     return tables

@@ -236,7 +236,7 @@ def _system(report: Report) -> str:
         found += f'<div class="pair">{"".join(card(title, "", drawn) for title, drawn in charts)}</div>'
     if system.batches:
         rows = [
-            (each.where, each.mean, f"{each.mean:,.1f} (p99 {each.p99:,.0f}, {each.batches:,} batches)")
+            (each.where, each.mean, f"{each.mean:,.1f} ({_p99(each.p99)}{each.batches:,} batches)")
             for each in system.batches
         ]
         about = "Messages that shared one pass, on average, as the system itself counts them."
@@ -302,6 +302,10 @@ def _words(name: str) -> str:
 
 def _ms(found: StageFigures | None, name: str) -> str:
     return milliseconds(found.percentiles[name]) if found and found.count else "none"
+
+
+def _p99(size: float | None) -> str:
+    return "" if size is None else f"p99 {size:,.0f}, "
 
 
 def _latency_axis(values: Iterable[float | None]) -> Axis:

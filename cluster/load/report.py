@@ -91,13 +91,13 @@ class ProcessUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchSizes(msgspec.Struct, frozen=True, kw_only=True):
-    """How many messages shared one pass, as the system itself counts."""
+    """How many messages shared one pass, as the system itself counts; None: of that it keeps no distribution."""
 
     where: str
     batches: int
     mean: float
-    p50: float
-    p99: float
+    p50: float | None = None
+    p99: float | None = None
 
 
 class FaultSeen(msgspec.Struct, frozen=True, kw_only=True):

@@ -149,6 +149,15 @@ class Directory:
             account, user.name, lambda stored: msgspec.structs.replace(stored, **msgspec.structs.asdict(user))
         )
 
+    async def remove(self, account: str, name: str) -> None:
+        """Take a user out; what is on its desk is handed on as when it goes away.
+
+        Raises:
+            NotFound: no such user.
+        """
+        if not await self._redis.hdel(keys.users(account), name):  # type: ignore[misc]
+            raise NotFound(f"no user {name!r}")
+
     async def get(self, account: str, name: str) -> User | None:
         """Return a user, active or not."""
         stored = await self._stored(account, name)

@@ -1,0 +1,195 @@
+"""What a system uses while it is under load, seen from beside it: processors, memory, the kernel's, batch sizes.
+
+Once a second every process is looked at, the generators and the machine among them. A process that dies and one that
+takes its place have one line in the report, as they have one name. What a look itself costs, some milliseconds, is in
+the line of the process that conducts.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from cluster.load.report import BatchSizes, ProcessUse
+from cluster.load.strikes import Population
+
+_SOCKSTAT = Path("/proc/net/sockstat")
+_PAGE_MB = 4096 / 1e6
+_MEGA = 1e6
+#: Names of lines that are no processes.
+MACHINE = "the whole machine"
+KERNEL = "sockets in the kernel"
+
+
+class _Line:
+    """One line of the report: a process, or those that had its name one after the other."""
+
+    def __init__(self) -> None:
+        self.at_s: list[float] = []
+        self.cpu: list[float] = []
+        self.memory_mb: list[float] = []
+        self.process: psutil.Process | None = None
+        self.used_s = 0.0
+        self.looked_s = 0.0
+
+    def note(self, at_s: float, cpu: float, memory_mb: float) -> None:
+        """Add one look."""
+        self.at_s.append(round(at_s, 3))
+        self.cpu.append(round(cpu, 4))
+        self.memory_mb.append(round(memory_mb, 2))
+
+    def look(self, pid: int, at_s: float) -> None:
+        """Look at the process; the first look at it only begins to count."""
+        now_s = time.monotonic()
+        try:
+            if self.process is None or self.process.pid != pid or not self.process.is_running():
+                self.process = psutil.Process(pid)
+                self.used_s, self.looked_s = _used_s(self.process), now_s
+                return
+            used_s = _used_s(self.process)
+            memory_mb = self.process.memory_info().rss / _MEGA
+        except psutil.Error:
+            self.process = None
+            return
+        self.note(at_s, (used_s - self.used_s) / max(now_s - self.looked_s, 1e-3), memory_mb)
+        self.used_s, self.looked_s = used_s, now_s
+
+
+class Observer:
+    """Looks at a system; all calls block for milliseconds.
+
+    Args:
+        population: its processes; None: it cannot be looked into, and only the machine is.
+        others: name -> process id of what is not of the system: generators, relays, this process.
+    """
+
+    def __init__(self, population: Population | None, others: Mapping[str, int]) -> None:
+        self._population = population
+        self._others = dict(others)
+        self._lines: dict[str, _Line] = {}
+        self._before: dict[str, dict[str, Any]] = {}
+        self._busy = psutil.cpu_times()
+        self._busy_at_s = time.monotonic()
+
+    def begin(self) -> None:
+        """Remember what the system had counted before the run."""
+        self._before = self._population.reports() if self._population else {}
+
+    def look(self, at_s: float) -> None:
+        """Look once, at a time since the begin of the run; a look before it begins counts for nothing."""
+        found = self._population.all() if self._population else []
+        for each in found:
+            self._line(each.name).look(each.pid, at_s)
+        for name, pid in self._others.items():
+            self._line(name).look(pid, at_s)
+        self._look_at_machine(at_s)
+
+    def uses(self) -> list[ProcessUse]:
+        """Return what every process used."""
+        return [
+            ProcessUse(name=name, at_s=line.at_s, cpu=line.cpu, memory_mb=line.memory_mb)
+            for name, line in self._lines.items()
+            if line.at_s
+        ]
+
+    def batches(self) -> list[BatchSizes]:
+        """Return how many messages shared a pass since `begin`, as the system counts; percentiles since its start."""
+        after = self._population.reports() if self._population else {}
+        found: list[BatchSizes] = []
+        for name, report in sorted(after.items()):
+            before = self._before.get(name, {})
+            if before.get("pid") != report["pid"]:
+                before = {}
+            found += _lane(name, before, report)
+            found += _turns(name, before, report)
+        return found
+
+    def _line(self, name: str) -> _Line:
+        return self._lines.setdefault(name, _Line())
+
+    def _look_at_machine(self, at_s: float) -> None:
+        busy, now_s = psutil.cpu_times(), time.monotonic()
+        idle_s = (busy.idle - self._busy.idle) + (getattr(busy, "iowait", 0.0) - getattr(self._busy, "iowait", 0.0))
+        cores = max((psutil.cpu_count() or 1) - idle_s / max(now_s - self._busy_at_s, 1e-3), 0.0)
+        self._busy, self._busy_at_s = busy, now_s
+        memory = psutil.virtual_memory()
+        self._line(MACHINE).note(at_s, cores, (memory.total - memory.available) / _MEGA)
+        if (pages := kernel_pages(_text(_SOCKSTAT))) is not None:
+            self._line(KERNEL).note(at_s, 0.0, pages * _PAGE_MB)
+
+
+def kernel_pages(sockstat: str) -> int | None:
+    """Return the pages that the kernel's TCP buffers take, by ``/proc/net/sockstat``; None: it does not say."""
+    for line in sockstat.splitlines():
+        if line.startswith("TCP:"):
+            words = line.split()
+            return int(words[words.index("mem") + 1]) if "mem" in words else None
+    return None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except OSError:
+        return ""
+
+
+def _used_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+def _lane(name: str, before: Mapping[str, Any], report: Mapping[str, Any]) -> list[BatchSizes]:
+    """Return how many commands of a gateway shared a call to a router."""
+    batches = report.get("batches", 0) - before.get("batches", 0)
+    if batches <= 0:
+        return []
+    mean = (report["batched"] - before.get("batched", 0)) / batches
+    return [BatchSizes(where=f"{name}: call to a router", batches=batches, mean=mean)]
+
+
+def _turns(name: str, before: Mapping[str, Any], report: Mapping[str, Any]) -> list[BatchSizes]:
+    """Return the sizes that a process measures itself; it tells them in thousandths of millionths."""
+    sizes = [stage for stage in report.get("stages", {}) if stage.endswith("_size_1e-6")]
+    found: list[BatchSizes] = []
+    for stage in sizes:
+        now = report["stages"][stage]
+        old = before.get("stages", {}).get(stage, {"n": 0, "sum_ms": 0.0})
+        passes = now["n"] - old["n"]
+        if passes > 0:
+            mean = (now["sum_ms"] - old["sum_ms"]) * 1e3 / passes
+            where = f"{name}: {stage.removesuffix('_size_1e-6')}"
+            found.append(
+                BatchSizes(where=where, batches=passes, mean=mean, p50=now["p50_ms"] * 1e3, p99=now["p99_ms"] * 1e3)
+            )
+    return found
+
+
+def machine() -> Sequence[str]:
+    """Say what machine this is, a line for each thing that a reader must know."""
+    import platform
+    import sys
+
+    memory = psutil.virtual_memory()
+    return [
+        f"{_processor()}, {psutil.cpu_count()} logical cores",
+        f"{memory.total / 2**30:.0f} GiB of memory",
+        f"{platform.system()} {platform.release()} on {platform.machine()}",
+        f"Python {sys.version.split()[0]}",
+    ]
+
+
+def _processor() -> str:
+    for line in _text_of_processor().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return "a processor without a name"
+
+
+def _text_of_processor() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
