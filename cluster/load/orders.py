@@ -145,12 +145,18 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         answers: what agents wrote and visitors showed; writers are agents, readers are writers of ``messages``.
         measured: latencies and rates.
         sockets: that were open when the load began.
+        nowhere: keys of messages that a vendor was told are taken, not where; `cluster/load/draining.py` finds out.
+        at_vendor: answers that reached a vendor: key, and the contact's writer; the same.
+        refusals: how often each error was told, by its name.
     """
 
     messages: Facts
     answers: Facts
     measured: Measured
     sockets: int
+    nowhere: bytes = b""
+    at_vendor: tuple[bytes, bytes] = (b"", b"")
+    refusals: dict[str, int] = msgspec.field(default_factory=dict[str, int])
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,7 +164,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         shown: of each ledger (messages, answers), writer -> one bit for each number that was shown here.
-        unanswered: own messages and answers without receipt or refusal.
+        unanswered: own messages and answers without receipt or refusal, and messages that are still to be sent.
         moved: grows with everything that happens.
     """
 

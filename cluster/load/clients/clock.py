@@ -27,6 +27,10 @@ class Clock:
         """Return the time of the run."""
         return time.monotonic_ns() // 1000 - self._zero_us
 
+    def wall_s(self) -> float:
+        """Return the Unix time."""
+        return time.time()
+
     @property
     def begun(self) -> bool:
         """Whether the begin is known; it may lie ahead."""

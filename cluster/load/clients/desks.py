@@ -5,6 +5,7 @@ that has neither receipt nor refusal when the link breaks is sent again, under i
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -26,6 +27,7 @@ _TYPING_SHARE = 0.5
 _VOICE = 1 << 24
 
 
+@dataclass(kw_only=True, slots=True)
 class Office:
     """What all desks of a generator share.
 
@@ -39,32 +41,19 @@ class Office:
         colleagues: the names of all agents.
         random: decides everything.
         tagged: answers must carry their id in the text, since a vendor numbers them anew.
+        closing: no new answers, transfers or absences; the run is over.
     """
 
-    def __init__(
-        self,
-        *,
-        target: Target,
-        opener: Opener,
-        notes: Notes,
-        agenda: Agenda,
-        habits: Desks,
-        words: Dialogues,
-        colleagues: Sequence[str],
-        random: np.random.Generator,
-        tagged: bool,
-    ) -> None:
-        self.target = target
-        self.opener = opener
-        self.notes = notes
-        self.agenda = agenda
-        self.habits = habits
-        self.words = words
-        self.colleagues = colleagues
-        self.random = random
-        self.tagged = tagged
-        #: no new answers, transfers or absences: the run is over.
-        self.closing = False
+    target: Target
+    opener: Opener
+    notes: Notes
+    agenda: Agenda
+    habits: Desks
+    words: Dialogues
+    colleagues: Sequence[str]
+    random: np.random.Generator
+    tagged: bool
+    closing: bool = False
 
     def chance(self, share: float) -> bool:
         """Draw whether something with that share happens."""
@@ -94,6 +83,8 @@ class Desk:
         self._holds: set[str] = set()
         #: conversation -> the number until which it was shown here, or will be by a page that was asked for.
         self._shown: dict[str, int] = {}
+        #: (conversation, number before which) -> how many messages were asked for and have not come.
+        self._pages: dict[tuple[str, int], int] = {}
         self._answers = 0
         #: number -> conversation and answer without receipt or refusal.
         self._under_way: dict[int, tuple[str, Written]] = {}
@@ -125,6 +116,8 @@ class Desk:
         for conversation, written in self._under_way.values():
             self._office.notes.answer_leaves_again(self._agent, written)
             link.answer(conversation, written)
+        for (conversation, before), limit in self._pages.items():
+            link.read_back(conversation, before, limit)
 
     def on_lost(self) -> None:
         """Come back after a moment."""
@@ -216,8 +209,9 @@ class Desk:
         self._reader.removed(conversation.id, conversation.revision)
         self._holds.discard(conversation.id)
 
-    def on_page(self, conversation: str, messages: Sequence[Said]) -> None:
+    def on_page(self, conversation: str, before: int, messages: Sequence[Said]) -> None:
         """What lies before the newest messages of an offer."""
+        self._pages.pop((conversation, before), None)
         told = [(said.seq, self._office.notes.at_desk(said)) for said in messages]
         self._reader.page(conversation, told)
 
@@ -245,10 +239,13 @@ class Desk:
 
     def on_undone(self, action: str, conversation: str, refusal: Refusal) -> None:
         """Something else was answered with an error; what was only not possible now is tried again."""
-        if refusal.again and action == "accept":
-            self._office.agenda.after(refusal.retry_after_s, partial(self._accept, conversation))
-        elif refusal.again and action == "presence":
-            self._office.agenda.after(refusal.retry_after_s, partial(self._presence, online=True))
+        again = {
+            "accept": partial(self._accept, conversation),
+            "presence": partial(self._presence, online=True),
+            "read_back": partial(self._read_again, conversation),
+        }
+        if refusal.again and action in again:
+            self._office.agenda.after(refusal.retry_after_s, again[action])
         self._office.notes.refusals[f"{action}: {refusal.name}"] += 1
 
     # -- what it does
@@ -268,8 +265,14 @@ class Desk:
     def _read_back(self, conversation: str, before: int, shown: int) -> None:
         while before > shown + 1 and self.link is not None:
             limit = min(_PAGE, before - 1 - shown)
+            self._pages[conversation, before] = limit
             self.link.read_back(conversation, before, limit)
             before -= limit
+
+    def _read_again(self, conversation: str) -> None:
+        for (of, before), limit in self._pages.items():
+            if of == conversation and self.link is not None:
+                self.link.read_back(of, before, limit)
 
     def _consider(self, conversation: str) -> None:
         office = self._office

@@ -10,7 +10,7 @@ import msgspec
 from cluster.load.clients.targets import Held, Receipt, Record, Refusal, Said
 
 #: Errors that say "not now".
-_AGAIN = frozenset(("unavailable", "rate_limited", "internal_error"))
+AGAIN = frozenset(("unavailable", "rate_limited", "internal_error"))
 #: Texts that are remembered; more are encoded each time.
 _MOST_TEXTS = 50_000
 
@@ -34,7 +34,7 @@ class Error(msgspec.Struct, gc=False):
     def refusal(self) -> Refusal:
         """Return it as the harness knows it."""
         reason = self.data or ErrorReason(str(self.code))
-        return Refusal(reason.name, reason.name in _AGAIN, reason.retry_after_s, self.message)
+        return Refusal(reason.name, reason.name in AGAIN, reason.retry_after_s, self.message)
 
 
 class VisitorEvent(msgspec.Struct):

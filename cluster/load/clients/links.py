@@ -209,7 +209,7 @@ class DeskLink(SocketLink):
         super().__init__(gone)
         self._hears = hears
         self._texts = texts
-        #: number of a call -> what it was, about which conversation, and the number of an answer.
+        #: number of a call -> what it was, about which conversation, and the number of the answer, or before which.
         self._calls: dict[int, tuple[Action, str, int]] = {}
         self._number = _OPENING
 
@@ -244,7 +244,7 @@ class DeskLink(SocketLink):
 
     def read_back(self, conversation: str, before: int, limit: int) -> None:
         """Ask for what lies before a number."""
-        number = self._next("read_back", conversation)
+        number = self._next("read_back", conversation, before)
         params = {"conversation": conversation, "before": before, "limit": limit}
         self.send_text(call(number, "history.page", params))
 
@@ -260,9 +260,9 @@ class DeskLink(SocketLink):
         number = self._next(action, conversation)
         self.send_text(call(number, _METHODS[action], {"conversation": conversation, **more}))
 
-    def _next(self, action: Action, conversation: str, answer: int = 0) -> int:
+    def _next(self, action: Action, conversation: str, number: int = 0) -> int:
         self._number += 1
-        self._calls[self._number] = (action, conversation, answer)
+        self._calls[self._number] = (action, conversation, number)
         return self._number
 
     # -- hearing
@@ -306,17 +306,17 @@ class DeskLink(SocketLink):
             self._hears.on_removed(conversation)
 
     def _answered(self, known: tuple[Action, str, int], result: msgspec.Raw, error: Error | None) -> None:
-        action, conversation, answer = known
+        action, conversation, number = known
         if error is not None:
             refusal = error.refusal()
             if action == "answer":
-                self._hears.on_refused(answer, refusal)
+                self._hears.on_refused(number, refusal)
             else:
                 self._hears.on_undone(action, conversation, refusal)
         elif action == "answer":
-            self._hears.on_receipt(answer, receipt_of(result))
+            self._hears.on_receipt(number, receipt_of(result))
         elif action == "read_back":
-            self._hears.on_page(conversation, page_of(result).messages)
+            self._hears.on_page(conversation, number, page_of(result).messages)
 
     def lost(self) -> None:
         """Tell the desk."""

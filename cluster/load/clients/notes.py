@@ -48,7 +48,8 @@ class Notes:
         #: answers that reached a vendor, which is not told where they stand: key and writer of the contact.
         self.at_vendor: tuple[array[int], array[int]] = (array("q"), array("q"))
         self.last_lag_p99_ms = 0.0
-        self._sent = _columns(2)
+        self._ready = _columns(2)
+        self._sent = array("q")
         self._receipts = _columns(2)
         self._refusals = _columns(2)
         self._shown = _columns(5)
@@ -57,16 +58,17 @@ class Notes:
     # -- contacts
 
     def write(self, writer: int, number: int, due_us: int, text: str) -> Written:
-        """Make a message that is ready to leave."""
-        lag_us = max(self.clock.now_us() - due_us, 0)
-        return Written(number, self.ids.write(writer, number, due_us, lag_us), text, due_us)
+        """Make a message that is ready to leave; how late it is now is the harness' own doing."""
+        now_us = self.clock.now_us()
+        due, now = self._ready
+        due.append(due_us)
+        now.append(now_us)
+        return Written(number, self.ids.write(writer, number, due_us, max(now_us - due_us, 0)), text, due_us)
 
     def leaves(self, writer: int, written: Written) -> None:
         """A message of a contact leaves for the first time."""
         self.messages.sent(writer, written.number)
-        due, now = self._sent
-        due.append(written.due_us)
-        now.append(self.clock.now_us())
+        self._sent.append(self.clock.now_us())
         self.unanswered += 1
         self.sent += 1
 
@@ -135,10 +137,8 @@ class Notes:
     def answer(self, agent: int, number: int, due_us: int, text: str, *, tagged: bool) -> Written:
         """Make an answer that is ready to leave, and note that it was due; ``tagged``: a vendor hides its id."""
         self.answers.intend(agent, number)
-        written = self.write(agent, number, due_us, text)
-        if tagged:
-            written.text = self.ids.tagged(text, written.id)
-        return written
+        named = self.ids.write(agent, number, due_us)
+        return Written(number, named, self.ids.tagged(text, named) if tagged else text, due_us)
 
     def answer_leaves(self, agent: int, written: Written) -> None:
         """An answer leaves for the first time."""
@@ -206,9 +206,9 @@ class Notes:
 
     def fold(self) -> None:
         """Compute the latencies of what was noted since the last time."""
-        due, now = _taken(self._sent)
-        self.recorder.record_all("lag", due, now - due)
-        self.recorder.count_all("sent", now)
+        due, now = _taken(self._ready)
+        self.recorder.record_all("lag", due, np.maximum(now - due, 0))
+        self.recorder.count_all("sent", _taken((self._sent,))[0])
         self.last_lag_p99_ms = float(np.percentile(now - due, 99)) / 1e3 if len(due) else 0.0
         due, now = _taken(self._receipts)
         self.recorder.record_all("receipt", due, now - due)

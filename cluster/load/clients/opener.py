@@ -56,7 +56,8 @@ class Opener:
         self._agenda = agenda
         self._recorder = recorder
         self._rate = rate
-        self._ready: deque[tuple[int, Opens]] = deque()
+        #: since when, by the loop's time, a client waits; the run's own time may begin meanwhile.
+        self._ready: deque[tuple[float, Opens]] = deque()
         self._wake = asyncio.Event()
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self.connecting = 0
@@ -79,7 +80,7 @@ class Opener:
         self._agenda.after(random.uniform(0.2, 1.0) * pause_s, lambda: self._line_up(client))
 
     def _line_up(self, client: Opens) -> None:
-        self._ready.append((self._clock.now_us(), client))
+        self._ready.append((asyncio.get_running_loop().time(), client))
         self._wake.set()
 
     async def run(self) -> None:
@@ -91,14 +92,14 @@ class Opener:
                 await self._wake.wait()
                 self._wake.clear()
                 while self._ready:
-                    since_us, client = self._ready.popleft()
+                    since_s, client = self._ready.popleft()
                     if (wait_s := next_s - loop.time()) > 0:
                         await asyncio.sleep(wait_s)
                     next_s = max(next_s, loop.time() - 0.05) + 1 / self._rate
                     await self._slots.acquire()
-                    group.create_task(self._open(since_us, client))
+                    group.create_task(self._open(since_s, client))
 
-    async def _open(self, since_us: int, client: Opens) -> None:
+    async def _open(self, since_s: float, client: Opens) -> None:
         client.attempts += 1
         first = not client.ever_open
         try:
@@ -118,7 +119,7 @@ class Opener:
             client.ever_open = True
             self.connecting -= 1
             self.opened += 1
-            self._note(since_us)
+            self._note(since_s)
         finally:
             self._slots.release()
 
@@ -126,11 +127,12 @@ class Opener:
         self.connecting -= 1
         self.failure = self.failure or reason
 
-    def _note(self, since_us: int) -> None:
+    def _note(self, since_s: float) -> None:
         now_us = self._clock.now_us()
-        if since_us >= 0:
-            self._recorder.record("connect", since_us, now_us - since_us)
+        took_us = int((asyncio.get_running_loop().time() - since_s) * 1e6)
+        if now_us >= took_us:
+            self._recorder.record("connect", now_us - took_us, took_us)
             self._recorder.count("connected", now_us)
         else:
             # what was opened before the run began belongs to no second of it, and is timed all the same
-            self._recorder.record("connect", int(self._recorder.warm_up_s * 1e6), now_us - since_us)
+            self._recorder.record("connect", int(self._recorder.warm_up_s * 1e6), took_us)

@@ -24,7 +24,8 @@ _VISITOR_BUFFER, _DESK_BUFFER = 2_048, 65_536
 #: A log-in costs the system a slow hash by design; more at once only wait longer.
 _LOGINS_AT_ONCE = 4
 
-ws_connect: Callable[..., Awaitable[Any]] = _ws_connect
+#: picows leaves the types of what it hands on to the loop unsaid.
+ws_connect: Callable[..., Awaitable[Any]] = _ws_connect  # pyright: ignore[reportUnknownVariableType]
 encode = msgspec.json.Encoder().encode
 
 

@@ -185,7 +185,7 @@ class HearsAgent(Protocol):
         """A conversation goes."""
         ...
 
-    def on_page(self, conversation: str, messages: Sequence[Said]) -> None:
+    def on_page(self, conversation: str, before: int, messages: Sequence[Said]) -> None:
         """A page of history that was asked for."""
         ...
 
