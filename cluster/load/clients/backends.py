@@ -175,4 +175,5 @@ class BulkBackend(Backend):
 
 
 def refusal_of(answer: HttpAnswer) -> Refusal:
+    """Return what an answer that says no means."""
     return Refusal(answer.code, answer.again, answer.retry_after_s, answer.body[:200].decode(errors="replace"))

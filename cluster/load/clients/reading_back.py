@@ -1,0 +1,128 @@
+"""Reads back from the system's own history what has a receipt and was shown nowhere: whether it waits, or is lost.
+
+What a vendor was told is taken names no conversation. Of such a message the system is asked by handing it in once
+more, under its old id: the receipt of a duplicate says where it stands, and any other one that it was not there.
+"""
+
+import asyncio
+
+import msgspec
+import numpy as np
+
+from cluster.load.clients.http import HttpDoor
+from cluster.load.clients.notes import Notes
+from cluster.load.clients.raydesk import Raydesk, external_id_of
+from cluster.load.clients.seen import unseen
+from cluster.load.clients.targets import Receipt, Said
+from cluster.load.facts import Facts, Ints, column
+from cluster.load.orders import CannotGenerate, Orders
+
+_AT_ONCE = 4
+_ATTEMPTS = 20
+_PAUSE_S = 0.5
+_LOW = (1 << 32) - 1
+
+_receipt = msgspec.json.Decoder(Receipt).decode
+ShownAnywhere = tuple[dict[int, bytes], dict[int, bytes]]
+
+
+def missing(facts: Facts, shown: dict[int, bytes]) -> dict[str, int]:
+    """Return the conversations in which messages have a receipt and were shown nowhere, with the first number."""
+    keys, places = column(facts.receipts[0]), column(facts.receipts[1])
+    found: dict[str, int] = {}
+    of_missing: list[int] = places[unseen(keys, shown)].tolist()
+    for place in of_missing:
+        name = facts.conversations[place >> 32]
+        found[name] = min(place & _LOW, found.get(name, _LOW))
+    return found
+
+
+def count_missing(receipts: Ints, shown: dict[int, bytes]) -> int:
+    """Count the messages that have a receipt and were shown nowhere."""
+    return int(np.count_nonzero(unseen(receipts, shown)))
+
+
+class ReadingBack:
+    """Of one generator.
+
+    Args:
+        orders: of the generator.
+        target: whose history it is.
+        notes: where to write.
+    """
+
+    def __init__(self, orders: Orders, target: Raydesk, notes: Notes) -> None:
+        self._orders = orders
+        self._target = target
+        self._notes = notes
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def read(self, shown: ShownAnywhere) -> None:
+        """Read all that is needed."""
+        first = missing(self._notes.messages.facts(), shown[0])
+        for name, seq in missing(self._notes.answers.facts(), shown[1]).items():
+            first[name] = min(seq, first.get(name, seq))
+        nowhere = np.array(self._notes.nowhere, dtype=np.int64)
+        asked = nowhere[unseen(nowhere, shown[0])].tolist()
+        async with asyncio.TaskGroup() as group:
+            for conversation, seq in first.items():
+                group.create_task(self._limited(conversation, seq))
+            for key in asked:
+                group.create_task(self._ask(key >> 32, key & _LOW, self._target.door))
+
+    async def _limited(self, conversation: str, first: int) -> None:
+        async with self._slots:
+            try:
+                await self._conversation(conversation, first)
+            except (ConnectionError, CannotGenerate) as error:
+                self._notes.messages.mishap(f"{conversation} could not be read back: {error}")
+
+    async def _conversation(self, conversation: str, first: int) -> None:
+        """Read a conversation from its end to a number."""
+        before: int | None = None
+        while before is None or before > first:
+            page = await self._page(conversation, before)
+            for said in page:
+                found = self._notes.ids.find(said.source_id, said.text)
+                ledger = {"contact": self._notes.messages, "agent": self._notes.answers}.get(said.author)
+                if found is not None and ledger is not None:
+                    ledger.stored(found.writer, found.number, said.conversation, said.seq)
+            if not page or page[0].seq <= 1:
+                return
+            before = page[0].seq
+
+    async def _page(self, conversation: str, before: int | None) -> list[Said]:
+        for _ in range(_ATTEMPTS):
+            try:
+                return (await self._target.history(conversation, before)).messages
+            except ConnectionError:
+                await asyncio.sleep(_PAUSE_S)
+        raise ConnectionError("no answer")
+
+    async def _ask(self, writer: int, number: int, door: HttpDoor) -> None:
+        """Hand a vendor's message in again."""
+        body = msgspec.json.encode(
+            {
+                "inbox": self._orders.inboxes["wechat"],
+                "external_id": external_id_of(self._orders, writer),
+                "source_id": str(self._notes.ids.vendor_number(writer, number)),
+                "text": "handed in again, to learn where it stands",
+            }
+        )
+        headers = {"Authorization": f"Bearer {self._orders.key}", "Content-Type": "application/json"}
+        async with self._slots:
+            for _ in range(_ATTEMPTS):
+                try:
+                    answer = await door.call("POST", "/v1/messages", body, headers)
+                except ConnectionError:
+                    await asyncio.sleep(_PAUSE_S)
+                    continue
+                if answer.status == 200:
+                    receipt = _receipt(answer.body)
+                    if receipt.duplicate:
+                        self._notes.messages.stored(writer, number, receipt.conversation, receipt.seq)
+                    return
+                if not answer.again:
+                    break
+                await asyncio.sleep(answer.retry_after_s or _PAUSE_S)
+        self._notes.messages.mishap(f"nobody could tell where {writer}-{number} stands")
