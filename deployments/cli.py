@@ -142,6 +142,82 @@ def show_config(*, config: Config = None) -> int:
     return 0
 
 
+@app.command
+def load(  # noqa: PLR0913 - these are the options of the command line
+    scenario: Annotated[str, Parameter(help="A shipped scenario, or a TOML file.")] = "",
+    *,
+    config: Config = None,
+    url: Annotated[str, Parameter(help="The system's HTTP door; else by its settings.")] = "",
+    start: Annotated[
+        bool, Parameter(negative="", help="Start a system with fitting settings in a folder of its own, and stop it.")
+    ] = False,
+    generators: Annotated[int, Parameter(help="Generator processes; 0 = as the scenario asks for.")] = 0,
+    rate: Annotated[str, Parameter(help="Instead of the scenario's phases one steady rate, such as 2000/s.")] = "",
+    lasts: Annotated[str, Parameter(name="--for", help="And for how long, such as 60s.")] = "",
+    kill: Annotated[
+        tuple[str, ...], Parameter(negative="", help="router@30s: a process dies; may be given several times.")
+    ] = (),
+    pause: Annotated[tuple[str, ...], Parameter(negative="", help="gateway:0@40s:5s: a process stands still.")] = (),
+    cut: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", help="gateway@40s:5s: nobody reaches a gateway or the ingress; with --start."),
+    ] = (),
+    storm: Annotated[
+        tuple[str, ...], Parameter(negative="", help="visitors:2000@60s: so many sockets break at once.")
+    ] = (),
+    expect: Annotated[str, Parameter(help="Conditions such as 'p99_ms<68,lost=0', beside the scenario's.")] = "",
+    seed: Annotated[int | None, Parameter(help="Instead of the scenario's.")] = None,
+    warm_up: Annotated[str, Parameter(help="Instead of the scenario's, such as 10s.")] = "",
+    out: Annotated[Path, Parameter(help="Where report.html and report.json go.")] = Path("load-report"),
+    find_knee: Annotated[
+        bool, Parameter(negative="", help="Find what the system can take, and how it is around that.")
+    ] = False,
+    window: Annotated[int, Parameter(help="With --find-knee: unconfirmed messages of each writer.")] = 40,
+    target: Annotated[str, Parameter(help="raydesk, valkey-relay, or module:Class of an adapter.")] = "raydesk",
+    ray_address: Annotated[str, Parameter(help="The Ray for the generators; else one of their own.")] = "",
+) -> int:
+    """Drive a system with a scenario, audit every message, and write a report.
+
+    Exit status: 0 passed, 1 failed, 2 it could not be run, 3 the run measured its own generators.
+    """
+    import shlex
+
+    from cluster.load.faults import parse_fault, parse_storm
+    from deployments.commands.load import CANNOT_RUN, LoadPlan, run_load
+
+    try:
+        faults = (
+            *(parse_fault("kill", each) for each in kill),
+            *(parse_fault("pause", each) for each in pause),
+            *(parse_fault("cut", each) for each in cut),
+            *(parse_storm(each) for each in storm),
+        )
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return CANNOT_RUN
+    return run_load(
+        LoadPlan(
+            scenario=scenario or ("knee" if find_knee else "smoke"),
+            config=config,
+            url=url,
+            start=start,
+            generators=generators,
+            rate=rate,
+            lasts=lasts,
+            faults=faults,
+            expect=expect,
+            seed=seed,
+            warm_up=warm_up,
+            out=out,
+            find_knee=find_knee,
+            window=window,
+            target=target,
+            ray_address=ray_address,
+            command=shlex.join(["raydesk", *sys.argv[1:]]),
+        )
+    )
+
+
 def _people(config: Path | None, account: str, work: Callable[..., Any], *args: Any) -> int:
     from deployments.commands.people import run_with_directory
 
