@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 from cluster.load.audit import Audience, Audit
-from cluster.load.draining import drained
+from cluster.load.draining import drain
 from cluster.load.facts import Facts, merged
 from cluster.load.faults import Fault, Storm
 from cluster.load.observer import Observer
@@ -134,7 +134,7 @@ class Conductor:
                 group.create_task(self._fault(fault, number))
             await asyncio.sleep(self._begin_at + self._scenario.lasts_s - time.time())
             self._phase = "draining"
-        return await drained(self._generators, People(self._scenario), float(self._scenario.drain_s))
+        return await drain(self._generators, float(self._scenario.drain_s))
 
     async def _fault(self, fault: Fault, number: int) -> None:
         await asyncio.sleep(self._begin_at + fault.at_s - time.time())

@@ -116,10 +116,10 @@ class Crew:
         """
         import ray
 
-        from cluster.load.generator import Generator
+        from cluster.load.generator import GeneratorActor
 
         for orders in self._orders:
-            remote = ray.remote(Generator).options(  # type: ignore[call-overload]
+            remote = ray.remote(GeneratorActor).options(  # type: ignore[call-overload]
                 num_cpus=0, max_restarts=0, max_concurrency=_CONCURRENCY, scheduling_strategy="SPREAD"
             )
             actor = cast("Any", remote.remote(orders))
