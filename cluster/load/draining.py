@@ -12,9 +12,8 @@ import msgspec
 import numpy as np
 
 from cluster.load.clients.seen import joined
-from cluster.load.facts import KIND_BITS, Facts, Ints, Shown, column, merged
+from cluster.load.facts import Facts, Ints, column, merged
 from cluster.load.orders import Generates, Outcome
-from cluster.load.people import People
 
 _LOOK_EVERY_S = 0.5
 #: When nothing at all has happened for so long, nothing more will: what is left waits for an agent.
@@ -23,12 +22,11 @@ _QUIET_S = 8.0
 ShownAnywhere = tuple[dict[int, bytes], dict[int, bytes]]
 
 
-async def drained(generators: Sequence[Generates], people: People, drain_s: float) -> list[Outcome]:
+async def drain(generators: Sequence[Generates], drain_s: float) -> list[Outcome]:
     """Wait until everything is settled, or ``drain_s``, and collect what all know.
 
     Args:
         generators: all of the run; their phases are over.
-        people: who writes.
         drain_s: the longest wait.
 
     Returns:
@@ -36,7 +34,7 @@ async def drained(generators: Sequence[Generates], people: People, drain_s: floa
     """
     shown = await settled(generators, drain_s)
     outcomes = await asyncio.gather(*(generator.finish(shown) for generator in generators))
-    return completed(list(outcomes), people)
+    return completed(list(outcomes))
 
 
 async def settled(generators: Sequence[Generates], drain_s: float) -> ShownAnywhere:
@@ -57,17 +55,16 @@ async def settled(generators: Sequence[Generates], drain_s: float) -> ShownAnywh
         await asyncio.sleep(min(_LOOK_EVERY_S, max(deadline - now, 0.01)))
 
 
-def completed(outcomes: list[Outcome], people: People) -> list[Outcome]:
+def completed(outcomes: list[Outcome]) -> list[Outcome]:
     """Say where messages stand of which only a vendor was told, so far as anybody knows."""
     if not any(each.nowhere or each.at_vendor[0] for each in outcomes):
         return outcomes
     messages, answers = merged([each.messages for each in outcomes]), merged([each.answers for each in outcomes])
-    linked = {other for _, other in people.linked()}
     return [
         msgspec.structs.replace(
             each,
             messages=_with_receipts(each.messages, column(each.nowhere), _places(messages)),
-            answers=_with_showings(each.answers, each.at_vendor, _places(answers), linked),
+            answers=_with_showings(each.answers, each.at_vendor, _places(answers)),
             nowhere=b"",
             at_vendor=(b"", b""),
         )
@@ -95,20 +92,18 @@ def _with_receipts(facts: Facts, nowhere: Ints, places: dict[int, tuple[str, int
     return msgspec.structs.replace(facts, receipts=receipts, conversations=list(conversations))
 
 
-def _with_showings(
-    facts: Facts, at_vendor: tuple[bytes, bytes], places: dict[int, tuple[str, int]], linked: set[int]
-) -> Facts:
-    """Add the showings at a vendor; to who is shown them on a web page as well they are no second push."""
+def _with_showings(facts: Facts, at_vendor: tuple[bytes, bytes], places: dict[int, tuple[str, int]]) -> Facts:
+    """Add the showings at a vendor."""
     conversations = {name: number for number, name in enumerate(facts.conversations)}
     keys: list[int] = []
     where: list[int] = []
     readers: list[int] = []
-    for key, writer in zip(column(at_vendor[0]).tolist(), column(at_vendor[1]).tolist(), strict=True):
+    for key, reader in zip(column(at_vendor[0]).tolist(), column(at_vendor[1]).tolist(), strict=True):
         if key in places:
             conversation, seq = places[key]
             keys.append(key)
             where.append(conversations.setdefault(conversation, len(conversations)) << 32 | seq)
-            readers.append(writer << KIND_BITS | (Shown.CONTEXT if writer in linked else Shown.LIVE))
+            readers.append(reader)
     more = (np.array(each, dtype=np.int64).tobytes() for each in (keys, where, readers))
     shown = tuple(have + new for have, new in zip(facts.shown, more, strict=True))
     return msgspec.structs.replace(facts, shown=shown, conversations=list(conversations))

@@ -22,7 +22,7 @@ from cluster.load.clients.schedule import Schedule
 from cluster.load.clients.targets import target_of
 from cluster.load.clients.vendor_api import VendorApi
 from cluster.load.dialogues import dialogues_of
-from cluster.load.draining import settled
+from cluster.load.draining import completed, settled
 from cluster.load.facts import column
 from cluster.load.faults import Storm
 from cluster.load.ledger import Ledger
@@ -79,7 +79,8 @@ class Generator:
         await self._target.start()
         webhook = self._orders.webhook
         if webhook is not None and webhook.api and self._orders.generator == 0:
-            self._vendor_api = VendorApi(webhook.api, self._orders.run, self._notes)
+            linked = [other for _, other in self._people.linked()]
+            self._vendor_api = VendorApi(webhook.api, self._orders.run, self._notes, linked)
             await self._vendor_api.start()
         scenario = self._orders.scenario
         words = await asyncio.to_thread(dialogues_of, scenario.words, scenario.seed)
@@ -246,6 +247,7 @@ class Generator:
         """Hand in everything; see `Generates`."""
         if shown is None:
             shown = await settled([self], float(self._orders.scenario.drain_s))
+            return completed([await self.finish(shown)])[0]
         crowd = self._ready()
         self._raise_failure()
         self._sending = False

@@ -2,9 +2,10 @@
 
 It is the client id of a socket's message and the source id of a backend's: ``<run>-<writer>-<number>-<due>-<lag>``.
 Run, writer and number are its identity; *due* is the intended time in microseconds since the begin of the run, and
-*lag* by how much later the harness had it ready to send, so that whoever sees the message, on whatever node, knows its
-latency and the harness' share of it. A message that is sent again keeps its id to the letter. Vendors number messages themselves: there the id
-stands at the end of the text, and the vendor's number is computed from it, so that a repetition has the same one.
+*lag* by how much later the harness had it ready to send, so that whoever sees the message, on whatever node, knows
+its latency and the harness' share of it. A message that is sent again keeps its id to the letter. Vendors number
+messages themselves: there the id stands at the end of the text, and the vendor's number is computed from it, so that
+a repetition has the same one.
 """
 
 import re

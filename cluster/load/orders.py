@@ -146,7 +146,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         measured: latencies and rates.
         sockets: that were open when the load began.
         nowhere: keys of messages that a vendor was told are taken, not where; `cluster/load/draining.py` finds out.
-        at_vendor: answers that reached a vendor: key, and the contact's writer; the same.
+        at_vendor: answers that reached a vendor: key, and reader with kind as in `Facts.shown`; the same.
         refusals: how often each error was told, by its name.
     """
 

@@ -79,10 +79,10 @@ class VisitOpening(msgspec.Struct):
 
 
 class DeskEvent(msgspec.Struct):
-    """What is pushed to a desk; ``conversation`` is an id where somebody types."""
+    """What is pushed to a desk; ids where somebody types, or a vendor tells what became of an answer."""
 
     type: str
-    message: Said | None = None
+    message: Said | str | None = None
     conversation: Record | str = ""
     messages: list[Said] = []
 

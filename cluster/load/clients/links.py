@@ -27,7 +27,7 @@ from cluster.load.clients.frames import (
     visit_opening,
     visitor_frame,
 )
-from cluster.load.clients.targets import HearsAgent, HearsVisitor, Held, Record, Refusal, Written
+from cluster.load.clients.targets import HearsAgent, HearsVisitor, Held, Record, Refusal, Said, Written
 
 _TEXT = WSMsgType.TEXT
 _OPENING = 0
@@ -294,7 +294,7 @@ class DeskLink(SocketLink):
         if params.cursor:
             self._hears.on_entry(params.cursor)
         for event in params.events:
-            if event.message is not None:
+            if type(event.message) is Said:
                 self._hears.on_said(event.message)
             elif type(event.conversation) is Record:
                 self._moved(event, event.conversation)

@@ -12,7 +12,7 @@ import numpy as np
 from cluster.load.clients.clock import Clock
 from cluster.load.clients.seen import Seen
 from cluster.load.clients.targets import Receipt, Refusal, Said, Written
-from cluster.load.facts import Ints
+from cluster.load.facts import KIND_BITS, Ints, Shown
 from cluster.load.ledger import Ledger, key_of
 from cluster.load.message_ids import MessageIds
 from cluster.load.readers import FOREIGN
@@ -45,7 +45,7 @@ class Notes:
         self.refusals: Counter[str] = Counter()
         #: accepted, and the vendor is not told where they stand: keys of messages.
         self.nowhere: array[int] = array("q")
-        #: answers that reached a vendor, which is not told where they stand: key and writer of the contact.
+        #: answers that reached a vendor, which is not told where they stand: key, and reader with kind.
         self.at_vendor: tuple[array[int], array[int]] = (array("q"), array("q"))
         self.last_lag_p99_ms = 0.0
         self._ready = _columns(2)
@@ -174,14 +174,14 @@ class Notes:
             self._answered(found.due_us)
         return key_of(found.writer, found.number)
 
-    def reached_vendor(self, text: str, writer: int) -> None:
-        """The vendor is told an answer for a contact."""
+    def reached_vendor(self, text: str, writer: int, kind: Shown) -> None:
+        """The vendor is told an answer for a contact; who also reads it on a page is not pushed it twice by that."""
         found = self.ids.find("", text)
         if found is None:
             return
         keys, readers = self.at_vendor
         keys.append(key_of(found.writer, found.number))
-        readers.append(writer)
+        readers.append(writer << KIND_BITS | kind)
         if self.heard.first(found.writer, found.number):
             self._answered(found.due_us)
 

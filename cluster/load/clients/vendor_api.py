@@ -1,12 +1,14 @@
 """WeChat's API as a real server on a local port: takes agents' answers and notes which contact they reach."""
 
 import secrets
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from cluster.load.clients.notes import Notes
+from cluster.load.facts import Shown
 from cluster.load.orders import CannotGenerate
 
 _LIVES_S = 7_200
@@ -18,7 +20,7 @@ class _Text(msgspec.Struct):
 
 class _Message(msgspec.Struct):
     touser: str = ""
-    text: _Text = _Text()
+    text: _Text = msgspec.field(default_factory=_Text)
 
 
 _message = msgspec.json.Decoder(_Message).decode
@@ -31,12 +33,14 @@ class VendorApi:
         at: ``host:port``.
         run: name of the run, with which its contacts' ids begin.
         notes: what is written down.
+        linked: the contacts who read answers on a web page too.
     """
 
-    def __init__(self, at: str, run: str, notes: Notes) -> None:
+    def __init__(self, at: str, run: str, notes: Notes, linked: Collection[int] = ()) -> None:
         self._at = at
         self._head = f"{run}-contact-"
         self._notes = notes
+        self._linked = frozenset(linked)
         self._token = secrets.token_hex(16)
         self._runner: web.AppRunner | None = None
 
@@ -74,7 +78,8 @@ class VendorApi:
         writer = message.touser.removeprefix(self._head)
         if not writer.isdigit():
             return _said(errcode=40003, errmsg="invalid openid")
-        self._notes.reached_vendor(message.text.content, int(writer))
+        kind = Shown.CONTEXT if int(writer) in self._linked else Shown.LIVE
+        self._notes.reached_vendor(message.text.content, int(writer), kind)
         return _said(errcode=0, errmsg="ok")
 
 
