@@ -30,7 +30,7 @@ from deployments.commands.failure import CommandError
 READY = "raydesk is ready"
 #: Clear of the ports that Ray, Serve and the kernel's ephemeral range take.
 _PORTS = range(20_000, 29_000)
-_READY_WITHIN_S = 90.0
+_READY_WITHIN_S = 180.0
 _STOPPED_WITHIN_S = 60.0
 _LOOK_EVERY_S = 0.1
 #: Of what the command printed, as much as an error shows.
@@ -93,7 +93,7 @@ class OwnSystem:
         while READY not in (said := self.output.read_text()[said_before:]):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
-                raise DidNotStart(said[-_LAST_CHARACTERS:])
+                raise DidNotStart(f"The system did not get ready; it said:\n{said[-_LAST_CHARACTERS:].strip()}")
             time.sleep(_LOOK_EVERY_S)
         self._tree = self.processes()
 
