@@ -55,12 +55,13 @@ class MessageIds:
         if not text.startswith(self._head):
             return None
         parts = text.split("-")
-        if len(parts) != 5:
+        # all digits are checked at once, as this is done for each message that is shown
+        if len(parts) != 5 or not text.isascii() or not "".join(parts[1:]).isdigit():
             return None
-        _, writer, number, due_us, lag_us = parts
-        if not (text.isascii() and writer.isdigit() and number.isdigit() and due_us.isdigit() and lag_us.isdigit()):
+        try:
+            return MessageId(int(parts[1]), int(parts[2]), int(parts[3]), int(parts[4]))
+        except ValueError:  # one of them is empty
             return None
-        return MessageId(int(writer), int(number), int(due_us), int(lag_us))
 
     def find(self, source_id: str, text: str) -> MessageId | None:
         """Read the id of a message from where its channel let it stand."""
