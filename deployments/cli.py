@@ -153,7 +153,9 @@ def load(  # noqa: PLR0913 - these are the options of the command line
     ] = False,
     generators: Annotated[int, Parameter(help="Generator processes; 0 = as the scenario asks for.")] = 0,
     rate: Annotated[str, Parameter(help="Instead of the scenario's phases one steady rate, such as 2000/s.")] = "",
-    lasts: Annotated[str, Parameter(name="--for", help="And for how long, such as 60s.")] = "",
+    lasts: Annotated[
+        str, Parameter(name="--for", help="And for how long, such as 60s; with --find-knee, each rate.")
+    ] = "",
     kill: Annotated[
         tuple[str, ...], Parameter(negative="", help="router@30s: a process dies; may be given several times.")
     ] = (),

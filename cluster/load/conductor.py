@@ -18,7 +18,7 @@ from cluster.load.orders import CannotGenerate, Generates, Outcome, Progress
 from cluster.load.people import People
 from cluster.load.quantities import Duration
 from cluster.load.recorder import Recorder
-from cluster.load.recovery import Curve, back_after_s
+from cluster.load.recovery import BEFORE_S, Curve, back_after_s, usual_ms
 from cluster.load.report import Audited, FaultSeen, System
 from cluster.load.scenario import Scenario
 from cluster.load.strikes import Strikes, Struck
@@ -227,8 +227,11 @@ class Conductor:
         curve = curve_of(recorder)
         seen: list[FaultSeen] = []
         calm_s = float(self._scenario.warm_up_s)
+        usual: float | None = None
         for struck, is_storm, sockets_back_s in sorted(self._done, key=lambda each: each.struck.at_s):
-            back_s = back_after_s(curve, struck.at_s, calm_s=calm_s, due_s=self._scenario.lasts_s)
+            # where faults follow so closely that nothing was calm between, what was usual before them counts
+            usual = usual_ms(curve, max(calm_s, struck.at_s - BEFORE_S), struck.at_s) or usual
+            back_s = back_after_s(curve, struck.at_s, due_s=self._scenario.lasts_s, usual=usual)
             if is_storm and back_s is not None:
                 back_s = None if sockets_back_s is None else max(back_s, sockets_back_s)
             seen.append(FaultSeen(what=struck.what, at_s=round(struck.at_s, 3), back_s=back_s))

@@ -13,7 +13,7 @@ import numpy as np
 _TIMES = 2.0
 _ABOVE_MS = 10.0
 #: So many seconds before a fault say what is usual, and so many in a row must be as usual after it.
-_BEFORE = 10
+BEFORE_S = 10
 _IN_A_ROW = 3
 
 
@@ -40,26 +40,23 @@ def usual_ms(curve: Curve, begin_s: float, until_s: float) -> float | None:
     return max(_TIMES * median, median + _ABOVE_MS)
 
 
-def back_after_s(curve: Curve, at_s: float, *, calm_s: float, due_s: float, usual: float | None = None) -> float | None:
+def back_after_s(curve: Curve, at_s: float, *, due_s: float, usual: float | None) -> float | None:
     """Return how long after a fault all was as before.
 
     Args:
         curve: of the run.
         at_s: when the fault was.
-        calm_s: from when on, before it, the run was undisturbed: the end of the warm-up, or of the fault before.
         due_s: until when messages were due.
-        usual: latency that counts as usual; None: found from the seconds before.
+        usual: latency that counts as usual, in milliseconds, of `usual_ms`; None: nobody knows.
 
     Returns:
         Seconds; 0.0 where no second felt it; None where it was not as before until the end, or nobody can tell.
     """
-    begin_s = max(calm_s, at_s - _BEFORE)
-    limit = usual if usual is not None else usual_ms(curve, begin_s, at_s)
-    if limit is None:
+    if usual is None:
         return None
     end = min(int(due_s), len(curve.p99_ms))
     first = int(at_s)
-    felt = [not _as_usual(curve, second, limit) for second in range(first, end)]
+    felt = [not _as_usual(curve, second, usual) for second in range(first, end)]
     for start in range(len(felt)):
         row = felt[start : start + _IN_A_ROW]
         # near the end fewer must do, but one second alone says nothing

@@ -23,7 +23,7 @@ from cluster.load.conductor import Moment, Ran
 from cluster.load.crew import Ray
 from cluster.load.expect import InvalidExpectation
 from cluster.load.faults import Cut, Fault
-from cluster.load.knee import Knee, Row, walk
+from cluster.load.knee import Knee, Row, Times, walk
 from cluster.load.needs import changes, fitting, peak_rate
 from cluster.load.observer import machine
 from cluster.load.orders import CannotGenerate
@@ -271,7 +271,11 @@ class _Run:
                 await preparation.resolve(ran.conversations)
             return ran
 
-        knee = await walk(self._scenario, run, window=self._plan.window)
+        times = Times()
+        if self._plan.lasts:
+            at_s = float(Duration.parse(self._plan.lasts))
+            times = Times(closed=at_s, step=at_s, before=max(at_s / 2, 4.0), at=at_s, after=max(at_s, 8.0))
+        knee = await walk(self._scenario, run, window=self._plan.window, times=times)
         found = {"setting": self._setting(site, 0, datetime.now(UTC).isoformat(timespec="seconds")), "knee": knee}
         (self._out / "knee.json").write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
         for each in knee_lines(knee):
