@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from cluster.load.faults import Storm
+from cluster.load.people import People
 from cluster.load.scenario import Scenario
 from cluster.settings import Settings
 
@@ -23,9 +24,9 @@ _LETTERS_ONLY = str.maketrans("+/", "pS")
 #: How much more than the mean of its busiest second one client may send.
 _BUNCHED = 2.0
 #: Frames a second that a desk sends beside its answers: acks, acceptances, pings.
-_DESK_FRAMES = 20
+_DESK_FRAMES = 10
 #: After a break a client sends again what it had no answer to, all at once.
-_UNANSWERED_S = 10
+_UNANSWERED_S = 3
 
 
 class Need(NamedTuple):
@@ -78,8 +79,9 @@ def _clients(scenario: Scenario) -> Iterator[Need]:
         frames.append(peak * share["web"] / whole / scenario.visitors.count)
     rate = math.ceil(max(frames) * _BUNCHED)
     yield Need("limits", "socket_rate", rate, f"a socket sends up to {max(frames):,.0f} frames/s")
-    # a desk is offered all that it may hold at once, and accepts one by one
-    burst = max(rate * _UNANSWERED_S, 2 * scenario.desks.capacity + rate)
+    # at the begin a desk is offered all that it may hold at once, and accepts one by one
+    each = math.ceil(_BUNCHED * People(scenario).count / max(scenario.desks.agents, 1))
+    burst = rate * _UNANSWERED_S + min(each, scenario.desks.capacity)
     yield Need("limits", "socket_burst", burst, "a client that was cut off sends all at once what has no answer")
     by_key = peak * (share["rest"] + share["bulk"]) / whole
     if by_key:

@@ -118,7 +118,9 @@ def composed(plan: LoadPlan) -> Scenario:
     Raises:
         ScenarioError: it cannot be run so.
     """
-    scenario = load_scenario(plan.scenario)
+    # other processes, which stand elsewhere, read the files that it names
+    file = Path(plan.scenario)
+    scenario = load_scenario(str(file.absolute()) if file.is_file() else plan.scenario)
     changed: dict[str, object] = {}
     try:
         if plan.rate or plan.lasts:
@@ -148,16 +150,21 @@ class _Run:
         self._stack = stack
         self._out = plan.out.absolute()
         self._console = Console()
+        self._settings: Settings | None = None
         self._own: OwnSystem | None = None
         self._relays: Relays | None = None
 
     def run(self) -> int:
         """Run it."""
+        raydesk = self._plan.target == "raydesk"
+        if raydesk and not self._plan.start:
+            # a config file is looked for where one stands
+            self._settings = load_settings(self._plan.config, create_secrets=False)
         boot.stand_in_project()
         # an end by SIGTERM is as orderly as one by Ctrl-C
         _take_sigterm()
         self._out.mkdir(parents=True, exist_ok=True)
-        site_of = self._foreign() if self._plan.target != "raydesk" else self._raydesk()
+        site_of = self._raydesk() if raydesk else self._foreign()
         ray = Ray(self._plan.ray_address, self._messages())
         self._stack.callback(ray.close)
         ray.start()
@@ -195,7 +202,7 @@ class _Run:
         return store.url, {"valkey": int(server["process_id"])}
 
     def _raydesk(self) -> _Work:
-        settings = self._started() if self._plan.start else load_settings(self._plan.config, create_secrets=False)
+        settings = self._settings or self._started()
         account = _ACCOUNT if self._plan.start else next(iter(settings.accounts))
         host = settings.http.host if self._relays is None else _RELAY_HOST
         base = self._plan.url or f"http://{host}:{settings.http.port}"
