@@ -47,7 +47,8 @@ class SocketLink(WSListener):
         self._gone = gone
         self._transport: WSTransport | None = None
         self._opening: asyncio.Future[Refusal | None] | None = None
-        self._live = False
+        #: its session is open, and the client was told so.
+        self.live = False
 
     async def open(self, method: str, params: dict[str, Any]) -> Refusal | None:
         """Open the session; returns why it was refused, None: it is open.
@@ -69,7 +70,7 @@ class SocketLink(WSListener):
         """Take what came; a mistake of the harness itself is told to the loop, or it would pass as a broken socket."""
         if frame.msg_type == _TEXT:
             try:
-                if self._live:
+                if self.live:
                     self.take(frame.get_payload_as_memoryview())
                 else:
                     self._take_opening(frame.get_payload_as_bytes())
@@ -85,7 +86,7 @@ class SocketLink(WSListener):
         self._transport = None
         if self._opening is not None and not self._opening.done():
             self._opening.set_exception(ConnectionError("the socket ended before its session was open"))
-        live, self._live = self._live, False
+        live, self.live = self.live, False
         self._gone(self)
         if live:
             self.lost()
@@ -115,7 +116,7 @@ class SocketLink(WSListener):
         if opening is None or opening.done():
             return
         refusal = self.begin(payload)
-        self._live = refusal is None
+        self.live = refusal is None
         opening.set_result(refusal)
 
     def begin(self, payload: bytes) -> Refusal | None:

@@ -1,7 +1,7 @@
 """Opens links at a limited rate, and opens again what was lost, after a moment that grows.
 
-Initial openings are evenly spaced; a link that was lost comes back after a random moment, as protocols ask for, so
-that not all come at once. At most so many are under way together.
+First openings are evenly spaced. A link that was lost comes back after a random moment, as the protocol asks for, and
+no slower: how many come at once is what a storm is about. At most so many are under way together.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from cluster.load.orders import CannotGenerate
 from cluster.load.recorder import Recorder
 
 #: Before the first new attempt, and the longest that it grows to.
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 4.0
-_AT_ONCE = 64
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 8.0
+_AT_ONCE = 256
 #: Of the first opening of a client; more say that the system is not as the orders say.
 _FIRST_ATTEMPTS = 8
 
@@ -56,10 +56,10 @@ class Opener:
         self._agenda = agenda
         self._recorder = recorder
         self._rate = rate
-        #: since when, by the loop's time, a client waits; the run's own time may begin meanwhile.
-        self._ready: deque[tuple[float, Opens]] = deque()
+        self._ready: deque[Opens] = deque()
         self._wake = asyncio.Event()
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._group: asyncio.TaskGroup | None = None
         self.connecting = 0
         self.opened = 0
         self.last_error = ""
@@ -69,7 +69,8 @@ class Opener:
     def opening(self, client: Opens) -> None:
         """Have a client's link opened for the first time."""
         self.connecting += 1
-        self._line_up(client)
+        self._ready.append(client)
+        self._wake.set()
 
     def lost(self, client: Opens, pause_s: float = _FIRST_PAUSE_S) -> None:
         """Have a client's link opened again, after a random moment."""
@@ -77,33 +78,43 @@ class Opener:
         self._again(client, pause_s)
 
     def _again(self, client: Opens, pause_s: float) -> None:
-        self._agenda.after(random.uniform(0.2, 1.0) * pause_s, lambda: self._line_up(client))
+        self._agenda.after(
+            random.uniform(0.1, 1.0) * pause_s, lambda: self._start(asyncio.get_running_loop().time(), client)
+        )
 
-    def _line_up(self, client: Opens) -> None:
-        self._ready.append((asyncio.get_running_loop().time(), client))
-        self._wake.set()
+    def _start(self, since_s: float, client: Opens) -> None:
+        if self._group is not None:
+            self._group.create_task(self._open(since_s, client))
 
     async def run(self) -> None:
         """Open until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            next_s = 0.0
-            loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as self._group:
+            slot_s = 0.0
             while True:
                 await self._wake.wait()
                 self._wake.clear()
                 while self._ready:
-                    since_s, client = self._ready.popleft()
-                    if (wait_s := next_s - loop.time()) > 0:
+                    if (wait_s := slot_s - loop.time()) > 0:
                         await asyncio.sleep(wait_s)
-                    next_s = max(next_s, loop.time() - 0.05) + 1 / self._rate
-                    await self._slots.acquire()
-                    group.create_task(self._open(since_s, client))
+                    # a slot that was missed by little is made up for, or the rate would never be reached
+                    at_s = max(slot_s, loop.time() - 0.05)
+                    slot_s = at_s + 1 / self._rate
+                    async with self._slots:
+                        self._start(at_s, self._ready.popleft())
 
     async def _open(self, since_s: float, client: Opens) -> None:
+        """Open a link.
+
+        Args:
+            since_s: when it was to be opened, by the loop's time; the run's own time may begin meanwhile.
+            client: whose.
+        """
         client.attempts += 1
         first = not client.ever_open
         try:
-            await client.open()
+            async with self._slots:
+                await client.open()
         except CannotGenerate as error:
             self._fail(error.reason)
         except (OSError, TimeoutError) as error:
@@ -120,8 +131,6 @@ class Opener:
             self.connecting -= 1
             self.opened += 1
             self._note(since_s)
-        finally:
-            self._slots.release()
 
     def _fail(self, reason: str) -> None:
         self.connecting -= 1
