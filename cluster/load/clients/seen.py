@@ -39,15 +39,17 @@ class Seen:
 
 def joined(parts: Iterable[Mapping[int, bytes]]) -> dict[int, bytes]:
     """Return what was shown to any of several generators."""
-    whole: dict[int, bytearray] = {}
+    whole: dict[int, bytes] = {}
     for part in parts:
         for writer, bits in part.items():
-            have = whole.setdefault(writer, bytearray())
-            if len(have) < len(bits):
-                have.extend(bytes(len(bits) - len(have)))
-            view = np.frombuffer(have, dtype=np.uint8)[: len(bits)]
-            view |= np.frombuffer(bits, dtype=np.uint8)
-    return {writer: bytes(bits) for writer, bits in whole.items()}
+            have = whole.get(writer)
+            whole[writer] = bits if have is None else _either(have, bits)
+    return whole
+
+
+def _either(one: bytes, other: bytes) -> bytes:
+    both = int.from_bytes(one, "little") | int.from_bytes(other, "little")
+    return both.to_bytes(max(len(one), len(other)), "little")
 
 
 def unseen(keys: Ints, seen: Mapping[int, bytes]) -> npt.NDArray[np.bool_]:
