@@ -87,12 +87,14 @@ class Knee(msgspec.Struct, frozen=True, kw_only=True):
         per_s: the knee; 0: no rate held.
         steps: rate and whether it held, in the order of the search.
         rows: what it is like around it.
+        invalid: rates that did not hold because the generator was full, with why; then the knee is its own.
     """
 
     closed_per_s: float
     per_s: float
     steps: list[tuple[float, bool]]
     rows: list[Row]
+    invalid: list[str] = msgspec.field(default_factory=list[str])
 
 
 class Search:
@@ -205,15 +207,18 @@ async def walk(
     ran = await run(at_rate(scenario, (1.0, lasts.closed)), window, "closed loop")
     closed = _accepted_per_s(ran.recorder, lasts.closed)
     search = Search(_FIRST_GUESS * closed, 1.1 * closed)
+    invalid: list[str] = []
     while (rate := search.next()) is not None:
         ran = await run(at_rate(scenario, (rate, lasts.step)), 0, f"does {rate:,.0f}/s hold?")
-        search.note(rate, held=holds(ran.recorder, int(lasts.step / 4), int(lasts.step)))
+        held = holds(ran.recorder, int(lasts.step / 4), int(lasts.step))
+        search.note(rate, held=held)
+        invalid += [f"{rate:,.0f}/s: {reason}" for reason in invalid_because(ran.recorder.generators) if not held]
     rows: list[Row] = []
     for share in shares if search.knee else ():
         calm = _CALM_SHARE * search.knee
         phases = ((calm, lasts.before), (share * search.knee, lasts.at), (calm, lasts.after))
         rows.append(row_of(share, await run(at_rate(scenario, *phases), 0, f"{share:.0%} of the knee"), lasts))
-    return Knee(closed_per_s=closed, per_s=search.knee, steps=search.steps, rows=rows)
+    return Knee(closed_per_s=closed, per_s=search.knee, steps=search.steps, rows=rows, invalid=invalid)
 
 
 def _accepted_per_s(recorder: Recorder, lasts_s: float) -> float:

@@ -24,6 +24,7 @@ from cluster.load.crew import Ray
 from cluster.load.expect import InvalidExpectation
 from cluster.load.faults import Cut, Fault
 from cluster.load.knee import Knee, Row, Times, walk
+from cluster.load.knee_page import knee_page
 from cluster.load.needs import changes, fitting, peak_rate
 from cluster.load.observer import machine
 from cluster.load.orders import CannotGenerate
@@ -278,17 +279,20 @@ class _Run:
                 await preparation.resolve(ran.conversations)
             return ran
 
+        started_at = datetime.now(UTC).isoformat(timespec="seconds")
         times = Times()
         if self._plan.lasts:
             at_s = float(Duration.parse(self._plan.lasts))
             times = Times(closed=at_s, step=at_s, before=max(at_s / 2, 4.0), at=at_s, after=max(at_s, 8.0))
         knee = await walk(self._scenario, run, window=self._plan.window, times=times)
-        found = {"setting": self._setting(site, 0, datetime.now(UTC).isoformat(timespec="seconds")), "knee": knee}
-        (self._out / "knee.json").write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
+        setting = self._setting(site, 0, started_at)
+        found = msgspec.json.encode({"setting": setting, "knee": knee})
+        (self._out / "knee.json").write_bytes(msgspec.json.format(found, indent=1))
+        (self._out / "knee.html").write_text(knee_page(setting, knee), encoding="utf-8")
         for each in knee_lines(knee):
             print(each)
-        print(f"report: {self._out / 'knee.json'}")
-        if any(row.invalid for row in knee.rows if row.share <= 1):
+        print(f"report: {self._out / 'knee.html'}, {self._out / 'knee.json'}")
+        if knee.invalid or any(row.invalid for row in knee.rows if row.share <= 1):
             return INVALID
         return FAILED if not knee.rows or any(row.faults for row in knee.rows) else PASSED
 
@@ -346,6 +350,7 @@ def knee_lines(knee: Knee) -> Iterator[str]:
     yield f"closed loop: {knee.closed_per_s:,.0f} messages/s accepted"
     for rate, held in knee.steps:
         yield f"  {rate:>9,.0f}/s {'holds' if held else 'does not hold'}"
+    yield from (f"  invalid: {reason}" for reason in knee.invalid)
     if not knee.rows:
         yield "no rate held: the system, or the generator, is slower than its own closed loop"
         return

@@ -10,6 +10,7 @@ from rich.console import Console
 from cluster.load.conductor import Moment
 from cluster.load.faults import Kill, Storm, parse_fault, parse_storm
 from cluster.load.knee import Knee, Row
+from cluster.load.knee_page import knee_page
 from cluster.load.orders import Counts, Progress
 from cluster.load.quantities import Duration
 from cluster.load.recorder import WIDE_BUCKETS
@@ -137,3 +138,29 @@ def test_another_target_must_be_named_with_its_place(capsys, tmp_path, monkeypat
     monkeypatch.chdir(Path(tmp_path))
     assert run_load(LoadPlan(scenario="smoke", target="valkey-relay", out=tmp_path / "out")) == CANNOT_RUN
     assert "--target valkey-relay: say with --url where it is." in capsys.readouterr().err
+
+
+def test_the_page_of_the_knee_has_table_search_and_warning():
+    rows = [
+        Row(
+            share=share,
+            offered=40_000 * share,
+            goodput=min(40_000 * share, 38_000),
+            p50_ms=None if share > 1 else 20.0,
+            p99_ms=400,
+            refused=0,
+            refusal_p99_ms=None,
+            memory_mb=900,
+            back_s=1.0,
+            lost=0,
+            faults=0,
+            invalid=["generator <0>: too busy"] if share > 1 else [],
+        )
+        for share in (0.5, 1.5)
+    ]
+    knee = Knee(closed_per_s=45_000, per_s=40_000, steps=[(40_000, True), (44_000, False)], rows=rows)
+    drawn = knee_page(invented.report().setting, knee)
+    for words in ("40k/s", "44,000/s", "does not hold", "150%: generator &lt;0&gt;: too busy", "95%", "<svg"):
+        assert words in drawn
+    empty = knee_page(invented.report().setting, Knee(closed_per_s=1, per_s=0, steps=[], rows=[]))
+    assert "No rate held" in empty
