@@ -13,13 +13,13 @@ from cluster.load.audit import Audience, Audit
 from cluster.load.draining import drain
 from cluster.load.facts import Facts, merged
 from cluster.load.faults import Fault, Storm
-from cluster.load.observer import Observer
+from cluster.load.observer import Memory, Observer
 from cluster.load.orders import CannotGenerate, Generates, Outcome, Progress
 from cluster.load.people import People
 from cluster.load.quantities import Duration
 from cluster.load.recorder import Recorder
 from cluster.load.recovery import BEFORE_S, Curve, back_after_s, usual_ms
-from cluster.load.report import Audited, FaultSeen, System
+from cluster.load.report import Audited, FaultSeen, SocketCost, System
 from cluster.load.scenario import Scenario
 from cluster.load.strikes import Strikes, Struck
 
@@ -103,6 +103,7 @@ class Conductor:
         self._words: list[str] = []
         self._done: list[_Done] = []
         self._most_sockets = 0
+        self._cost: SocketCost | None = None
 
     async def run(self) -> Ran:
         """Run it.
@@ -124,7 +125,11 @@ class Conductor:
 
     async def _through(self) -> list[Outcome]:
         """Go from the first socket to the last message."""
+        before, began = await asyncio.to_thread(self._observer.memory), time.monotonic()
         await _all(each.connect() for each in self._generators)
+        took_s = time.monotonic() - began
+        parts = await _all(each.progress() for each in self._generators)
+        self._cost = cost_of(sum(part.sockets for part in parts), took_s, before, self._observer.memory())
         self._observer.begin()
         self._begin_at = time.time() + _BEGIN_IN_S
         await _all(each.begin(self._begin_at) for each in self._generators)
@@ -217,7 +222,10 @@ class Conductor:
         # nobody who has no agents' words asks for their audit
         spoken = Audit(answers, audience=Audience(audit.owners(), persons)).run() if _any(answers) else None
         system = System(
-            processes=self._observer.uses(), batches=self._observer.batches(), faults=self._faults(recorder)
+            processes=self._observer.uses(),
+            batches=self._observer.batches(),
+            faults=self._faults(recorder),
+            sockets=self._cost,
         )
         sockets = max(self._most_sockets, sum(each.sockets for each in outcomes))
         return Ran(recorder, Audited(messages=found, answers=spoken), system, sockets, messages.conversations)
@@ -237,6 +245,18 @@ class Conductor:
             seen.append(FaultSeen(what=struck.what, at_s=round(struck.at_s, 3), back_s=back_s))
             calm_s = max(calm_s, struck.ended_s + (back_s or 0.0))
         return seen
+
+
+def cost_of(count: int, took_s: float, before: Memory, after: Memory) -> SocketCost:
+    """Return what sockets took, by the memory before and after they were opened."""
+    known = before.kernel_mb is not None and after.kernel_mb is not None
+    return SocketCost(
+        count=count,
+        took_s=round(took_s, 3),
+        gateways_mb=round(after.gateways_mb - before.gateways_mb, 2),
+        kernel_mb=round((after.kernel_mb or 0.0) - (before.kernel_mb or 0.0), 2) if known else None,
+        machine_mb=round(after.machine_mb - before.machine_mb, 2),
+    )
 
 
 def curve_of(recorder: Recorder) -> Curve:

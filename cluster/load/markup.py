@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
+from cluster.load.quantities import Duration
+from cluster.load.report import SocketCost
+
 
 def card(title: str, about: str, body: str) -> str:
     """Return a part of the page; all three are HTML."""
@@ -36,3 +39,18 @@ def milliseconds(value: float) -> str:
 def mean(values: Sequence[float]) -> float:
     """Return the mean; 0 of nothing."""
     return sum(values) / len(values) if values else 0.0
+
+
+def cost_words(cost: SocketCost) -> str:
+    """Say what sockets took."""
+
+    def each_kb(memory_mb: float) -> str:
+        return f"{memory_mb * 1e3 / max(cost.count, 1):,.1f} KB"
+
+    kernel = "" if cost.kernel_mb is None else f", {each_kb(cost.kernel_mb)} in the kernel's buffers of both ends"
+    rate = cost.count / max(cost.took_s, 0.001)
+    return (
+        f"{cost.count:,} sockets opened in {Duration(round(cost.took_s, 1))}, {rate:,.0f}/s; "
+        f"each took {each_kb(cost.gateways_mb)} in the gateways{kernel}; "
+        f"{each_kb(cost.machine_mb)} of the whole machine, the clients' ends and all else included"
+    )

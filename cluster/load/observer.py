@@ -8,7 +8,7 @@ the line of the process that conducts.
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -21,6 +21,14 @@ _MEGA = 1e6
 #: Names of lines that are no processes.
 MACHINE = "the whole machine"
 KERNEL = "sockets in the kernel"
+
+
+class Memory(NamedTuple):
+    """Memory in use, in megabytes; see `SocketCost`."""
+
+    gateways_mb: float
+    kernel_mb: float | None
+    machine_mb: float
 
 
 class _Line:
@@ -86,6 +94,15 @@ class Observer:
             self._line(name).look(pid, at_s)
         self._look_at_machine(at_s)
 
+    def memory(self) -> Memory:
+        """Return what is in use now."""
+        found = self._population.all() if self._population else []
+        gateways = sum(_resident_mb(each.pid) for each in found if each.name.startswith("gateway:"))
+        pages = kernel_pages(_text(_SOCKSTAT))
+        machine = psutil.virtual_memory()
+        kernel_mb = None if pages is None else pages * _PAGE_MB
+        return Memory(gateways, kernel_mb, (machine.total - machine.available) / _MEGA)
+
     def uses(self) -> list[ProcessUse]:
         """Return what every process used."""
         return [
@@ -134,6 +151,13 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="ascii")
     except OSError:
         return ""
+
+
+def _resident_mb(pid: int) -> float:
+    try:
+        return psutil.Process(pid).memory_info().rss / _MEGA
+    except psutil.Error:
+        return 0.0
 
 
 def _used_s(process: psutil.Process) -> float:

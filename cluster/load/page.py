@@ -18,7 +18,7 @@ from cluster.load.charts import (
     time_axis,
 )
 from cluster.load.findings import FAULTS, Findings
-from cluster.load.markup import card, fault_count, holds, mean, milliseconds, table
+from cluster.load.markup import card, cost_words, fault_count, holds, mean, milliseconds, table
 from cluster.load.quantities import Duration
 from cluster.load.report import NAMED, ProcessUse, Report, StageFigures
 
@@ -234,6 +234,8 @@ def _system(report: Report) -> str:
             for title, unit, value in (("Processor", "cores", "cpu"), ("Memory", "MB", "memory_mb"))
         ]
         found += f'<div class="pair">{"".join(card(title, "", drawn) for title, drawn in charts)}</div>'
+    if system.sockets and system.sockets.count:
+        found += card("Sockets", "", f"<p>{escape(cost_words(system.sockets))}</p>")
     if system.batches:
         rows = [
             (each.where, each.mean, f"{each.mean:,.1f} ({_p99(each.p99)}{each.batches:,} batches)")

@@ -100,6 +100,24 @@ class BatchSizes(msgspec.Struct, frozen=True, kw_only=True):
     p99: float | None = None
 
 
+class SocketCost(msgspec.Struct, frozen=True, kw_only=True):
+    """What it took to open the run's sockets: memory afterwards less memory before, of all of them together.
+
+    Args:
+        count: how many.
+        took_s: until all were open, with log-ins and links.
+        gateways_mb: resident memory of the gateways.
+        kernel_mb: the kernel's TCP buffers, of both ends; None: it does not say.
+        machine_mb: memory in use on the whole machine, generators and all else that happened meanwhile included.
+    """
+
+    count: int
+    took_s: float
+    gateways_mb: float
+    kernel_mb: float | None
+    machine_mb: float
+
+
 class FaultSeen(msgspec.Struct, frozen=True, kw_only=True):
     """A fault that was done.
 
@@ -146,6 +164,7 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
     processes: list[ProcessUse] = msgspec.field(default_factory=list[ProcessUse])
     batches: list[BatchSizes] = msgspec.field(default_factory=list[BatchSizes])
     faults: list[FaultSeen] = msgspec.field(default_factory=list[FaultSeen])
+    sockets: SocketCost | None = None
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

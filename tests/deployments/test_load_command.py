@@ -15,8 +15,9 @@ from cluster.load.orders import Counts, Progress
 from cluster.load.quantities import Duration
 from cluster.load.recorder import WIDE_BUCKETS
 from cluster.load.scenario import ScenarioError
-from deployments.commands.load import CANNOT_RUN, LoadPlan, composed, knee_lines, run_load, summary
+from deployments.commands.load import CANNOT_RUN, LoadPlan, composed, run_load
 from deployments.commands.load_table import LiveTable, line, page
+from deployments.commands.load_words import knee_lines, summary
 from tests.cluster.load import invented
 
 

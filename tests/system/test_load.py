@@ -67,21 +67,21 @@ def test_no_message_is_lost_when_every_kind_of_process_dies(tmp_path):
     """The short one: all five deaths under load, with answers and hand-overs meanwhile."""
     scenario = tmp_path / "kills.toml"
     scenario.write_text(
-        SMALL.replace('lasts = "6s"', 'lasts = "48s"').replace('"100/s"', '"300/s"').replace("15s", "60s")
+        SMALL.replace('lasts = "6s"', 'lasts = "36s"').replace('"100/s"', '"300/s"').replace("15s", "60s")
         + "transfer_share = 0.05\n[mix]\nweb = 0.9\nbulk = 0.1\n[contacts]\nbulk = 5\n"
     )
     kills = [f"--kill={what}@{at}s" for what, at in _DEATHS.items()]
     done = load(str(scenario), "--start", *kills, folder=tmp_path)
     assert done.returncode in (0, 3), done.stdout + done.stderr
     report = report_of(tmp_path)
-    assert report["messages"]["accepted"] > 14_000
+    assert report["messages"]["accepted"] >= 10_500
     assert all(each["held"] for each in report["expectations"])
     told = [fault["what"] for fault in report["system"]["faults"]]
     assert len(told) == len(_DEATHS)
     assert all("another one after" in each for each in told)
 
 
-_DEATHS = {"router": 4, "dispatcher": 12, "gateway": 20, "ingress": 28, "store": 36}
+_DEATHS = {"router": 3, "dispatcher": 9, "gateway": 15, "ingress": 21, "store": 27}
 
 
 def test_a_running_system_is_checked_driven_and_left_as_it_was(tmp_path):

@@ -62,7 +62,8 @@ def test_what_all_generators_saw_is_one_run():
     assert [member.closed for member in members] == [1, 1]
     assert len({member.begin_at for member in members}) == 1
     phases = list(dict.fromkeys(moment.phase for moment in moments))
-    assert phases[-2:] == ["running", "auditing"]
+    assert phases[-1] == "auditing"
+    assert "running" in phases
     assert "this" in {use.name for use in ran.system.processes}
     report = make_report(setting(), ran.recorder, ran.audited, ran.system, "lost=0,p99_ms<6,sockets=14")
     assert [each.held for each in report.expectations] == [True, True, False]

@@ -2,7 +2,9 @@ import os
 import subprocess
 import sys
 
-from cluster.load.observer import KERNEL, MACHINE, Observer, kernel_pages, machine
+from cluster.load.conductor import cost_of
+from cluster.load.markup import cost_words
+from cluster.load.observer import KERNEL, MACHINE, Memory, Observer, kernel_pages, machine
 
 
 def test_a_process_is_counted_from_its_second_look_on_and_its_heir_goes_on_with_its_line():
@@ -42,3 +44,12 @@ def test_the_kernels_pages_are_read_where_it_tells_them():
 
 def test_the_machine_is_named():
     assert any("cores" in line for line in machine())
+
+
+def test_what_sockets_took_is_memory_after_less_memory_before():
+    cost = cost_of(1_000, 2.0, Memory(100.0, 1.0, 900.0), Memory(113.0, 3.0, 950.0))
+    assert (cost.gateways_mb, cost.kernel_mb, cost.machine_mb) == (13.0, 2.0, 50.0)
+    told = cost_words(cost)
+    assert "1,000 sockets opened in 2s, 500/s; each took 13.0 KB in the gateways, 2.0 KB in the kernel's" in told
+    assert "50.0 KB of the whole machine" in told
+    assert cost_of(1, 1.0, Memory(0, None, 0), Memory(0, 1.0, 0)).kernel_mb is None
