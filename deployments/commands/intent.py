@@ -103,16 +103,16 @@ def run_train(files: TrainFiles, recipe: "Recipe", *, keep: bool) -> int:
             made = road.walk()
     except (BadRows, InvalidTaxonomy, InvalidArtifact, AnotherRun, MissingStart) as error:
         raise CommandError(str(error)) from error
-    figures = _write_report(made.student, taxonomy, made.notes.threshold, files.groups, files.out)
+    figures = _write_report(made.student, taxonomy, files.groups, files.out)
     from models.intent.train.card import write_card
 
-    teacher = table(made.teacher, taxonomy, made.notes.threshold, groups_of(made.measured, files.groups))
+    teacher = table(made.teacher, taxonomy, groups_of(made.measured, files.groups))
     words = _read(files.words) if files.words else ""
     card = write_card(made, recipe, figures, teacher, words=words)
     (files.out / CARD).write_text(card, encoding="utf-8")
     if not keep:
         road.clean()
-    _print_figures(console, figures, made.notes.threshold)
+    _print_figures(console, figures)
     size = sum(each.stat().st_size for each in files.out.iterdir() if each.is_file()) / 1e6
     console.print(f"{files.out}: {size:.1f} MB; name it in the settings as intent.artifact", highlight=False)
     return 0
@@ -148,8 +148,8 @@ def run_evaluate(
     if not rows:
         raise CommandError("the files have no rows")
     out.mkdir(parents=True, exist_ok=True)
-    figures = _write_report(measure(classifier, rows), classifier.taxonomy, classifier.threshold, groups, out)
-    _print_figures(console, figures, classifier.threshold)
+    figures = _write_report(measure(classifier, rows), classifier.taxonomy, groups, out)
+    _print_figures(console, figures)
     if texts:
         share = wrongly_sure(classifier, texts)
         console.print(f"of {len(texts)} texts that nobody should answer, {share:.3f} are sure", highlight=False)
@@ -166,7 +166,7 @@ def _read(path: Path) -> str:
 
 
 def _write_report(
-    measured: Measured, taxonomy: Taxonomy, threshold: float, named: Mapping[str, Sequence[str]], out: Path
+    measured: Measured, taxonomy: Taxonomy, named: Mapping[str, Sequence[str]], out: Path
 ) -> dict[str, Figures]:
     """Return the figures of each group, and draw the pictures if that is installed."""
     groups = groups_of(measured.rows, named)
@@ -176,12 +176,12 @@ def _write_report(
         guessed = measured.probabilities.argmax(1)
         draw_confusion(confusion(guessed, measured.labels, len(taxonomy)), taxonomy.names, out / CONFUSION)
         told = {name: group for name, group in groups.items() if len(group) >= 50}
-        draw_curves(curves(measured, taxonomy, told or groups), threshold, out / CURVES)
-    return table(measured, taxonomy, threshold, groups)
+        draw_curves(curves(measured, taxonomy, told or groups), out / CURVES)
+    return table(measured, taxonomy, groups)
 
 
-def _print_figures(console: Console, figures: Mapping[str, Figures], threshold: float) -> None:
-    shown = Table(title=f"sure from {threshold:.2f} on", title_justify="left", box=None)
+def _print_figures(console: Console, figures: Mapping[str, Figures]) -> None:
+    shown = Table(box=None)
     shown.add_column("")
     for name in ("texts", "accuracy", "macro-F1", "calibration error", "answered", "precision"):
         shown.add_column(name, justify="right")

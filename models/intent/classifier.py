@@ -3,8 +3,8 @@
 Needs onnxruntime, tokenizers and numpy. A text's result does not depend on what is classified beside it: the int8
 graph scales activations by fixed ends (`models.intent.train.rounding`), and padding is masked.
 
-An artefact is a folder: ``model.onnx``, ``tokenizer.json``, ``taxonomy.toml``, ``artifact.json`` (temperature,
-threshold, figures) and the model card.
+An artefact is a folder: ``model.onnx``, ``tokenizer.json``, ``taxonomy.toml``, ``artifact.json`` (temperatures and
+thresholds) and the model card.
 """
 
 import hashlib
@@ -19,11 +19,11 @@ import onnxruntime
 
 from models.intent.metrics import evidence
 from models.intent.taxonomy import OUT_OF_SCOPE, InvalidTaxonomy, Taxonomy, load_taxonomy
-from models.intent.tokenizer import PAD, TextTokenizer
+from models.intent.tokenizer import PAD, Flags, TextTokenizer
 from models.intent.understanding import Guess, Understanding
 
 SHIPPED = Path(__file__).with_name("artifacts")
-FORMAT = 1
+FORMAT = 2
 MODEL, TOKENIZER, TAXONOMY, NOTES = "model.onnx", "tokenizer.json", "taxonomy.toml", "artifact.json"
 #: How many of the likeliest intents are named.
 _CANDIDATES = 3
@@ -33,23 +33,34 @@ class InvalidArtifact(ValueError):
     """A folder holds no artefact that this version can use; the message names the folder and what is wrong."""
 
 
+class Gauge(msgspec.Struct, frozen=True, kw_only=True):
+    """How the outputs are read for texts of one language.
+
+    Args:
+        temperature: the logits are divided by it, so that confidences are probabilities.
+        threshold: from this evidence on (`models.intent.metrics.evidence`), an intent in scope is sure.
+    """
+
+    temperature: float
+    threshold: float
+
+
 class ArtifactNotes(msgspec.Struct, frozen=True, kw_only=True):
     """What stands in ``artifact.json``.
 
     Args:
-        format: of the artefact; this version reads 1.
+        format: of the artefact; this version reads 2.
         made_at: date of the training.
         offset: added to the logit of out of scope.
-        temperature: the logits are divided by it, so that confidences are probabilities.
-        threshold: from this evidence on (`models.intent.metrics.evidence`), an intent in scope is sure.
+        en, zh: for texts of each language, as `models.intent.text.language_of` tells them.
         digest: SHA-256 of the graph, in hex.
     """
 
     format: int
     made_at: str
     offset: float
-    temperature: float
-    threshold: float
+    en: Gauge
+    zh: Gauge
     digest: str
 
 
@@ -80,7 +91,7 @@ class Classifier:
         session: the graph, ready to run.
         tokenizer: of the same artefact.
         taxonomy: its intents, in the order of the graph's outputs.
-        notes: its temperature and threshold.
+        notes: its temperatures and thresholds.
     """
 
     def __init__(
@@ -97,8 +108,9 @@ class Classifier:
         self._out_of_scope = taxonomy.names.index(OUT_OF_SCOPE)
         self._offset = np.zeros(len(taxonomy), np.float32)
         self._offset[self._out_of_scope] = notes.offset
-        self._temperature = np.float32(notes.temperature)
-        self.threshold = notes.threshold
+        # by whether a text is Chinese
+        self._temperatures = np.array([[notes.en.temperature], [notes.zh.temperature]], np.float32)
+        self._thresholds = np.array([notes.en.threshold, notes.zh.threshold], np.float32)
         self.version = notes.digest[:12]
 
     @classmethod
@@ -144,12 +156,31 @@ class Classifier:
         if not batch:
             return []
         logits = self.logits(batch)
-        sure = evidence(logits, self._out_of_scope) >= self.threshold
-        return [self._understanding(*row) for row in zip(self.probabilities(logits), sure.tolist(), strict=True)]
+        chinese = self._tokenizer.chinese(batch)
+        sure = self.clear(logits, chinese) >= 0
+        rows = self.probabilities(logits, chinese)
+        return [self._understanding(*row) for row in zip(rows, sure.tolist(), strict=True)]
 
-    def probabilities(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return the calibrated probability of each intent, (texts, intents)."""
-        return softmax(logits / self._temperature)
+    def probabilities(self, logits: npt.NDArray[np.float32], chinese: Flags) -> npt.NDArray[np.float32]:
+        """Return the calibrated probability of each intent, (texts, intents).
+
+        Args:
+            logits: (texts, intents), as ``logits`` gives them.
+            chinese: (texts), whether each is in Chinese.
+        """
+        return softmax(logits / self._temperatures[chinese.astype(np.int64)])
+
+    def clear(self, logits: npt.NDArray[np.float32], chinese: Flags) -> npt.NDArray[np.float32]:
+        """Return by how much the evidence that each text is in scope passes its language's threshold, (texts).
+
+        Args:
+            logits, chinese: as for ``probabilities``.
+        """
+        return evidence(logits, self._out_of_scope) - self._thresholds[chinese.astype(np.int64)]
+
+    def chinese(self, batch: Sequence[list[int]]) -> Flags:
+        """Tell of each text whether it is in Chinese."""
+        return self._tokenizer.chinese(batch)
 
     def logits(self, batch: Sequence[list[int]]) -> npt.NDArray[np.float32]:
         """Return what the graph gives, (texts, intents), with the offset for out of scope."""

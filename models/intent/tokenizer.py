@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from models.intent.text import normalise
+from models.intent.text import language_of, normalise
 
 PAD, START, END, UNKNOWN = 1, 0, 2, 3
 #: Tokens of a text, start and end among them; 99 of 100 texts of customer service have fewer than 50.
 MAX_TOKENS = 64
 #: Of a longer text, so many of its last tokens stay.
 _TAIL_TOKENS = 22
+Flags = npt.NDArray[np.bool_]
 
 
 class TextTokenizer:
@@ -23,6 +26,8 @@ class TextTokenizer:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
+        pieces = (tokenizer.id_to_token(number) or "" for number in range(tokenizer.get_vocab_size()))
+        self._chinese = np.array([language_of(piece) == "zh" for piece in pieces])
 
     @classmethod
     def load(cls, path: Path) -> "TextTokenizer":
@@ -32,6 +37,10 @@ class TextTokenizer:
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token numbers of each text, 2 to ``MAX_TOKENS`` of them; an empty text has only start and end."""
         return [_cut(each.ids) for each in self._tokenizer.encode_batch_fast([normalise(text) for text in texts])]
+
+    def chinese(self, texts: Sequence[list[int]]) -> Flags:
+        """Tell of each text, in token numbers, whether one of its pieces has a Chinese character."""
+        return np.array([bool(self._chinese[each].any()) for each in texts], np.bool_)
 
 
 def _cut(ids: list[int]) -> list[int]:

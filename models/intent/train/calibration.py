@@ -73,7 +73,7 @@ def best_threshold(
         out_of_scope: which of the intents is that.
         precision: share of the answered texts that must have the right intent.
     """
-    wanted = float(clear[np.isfinite(clear)].min())
+    wanted = float(clear[np.isfinite(clear)].min(initial=np.inf))
     for group in groups:
         in_scope = float((labels[group] != out_of_scope).mean())
         if len(group) * in_scope < _FEWEST or in_scope < _MOSTLY:

@@ -33,9 +33,10 @@ def write_card(
         "the vocabulary that Chinese and English support needs. It was distilled from multilingual-e5-small (MIT), "
         "fine-tuned on the labels below. A text's result does not depend on what is classified beside it.",
         f"On the held-out rows an offset for out of scope of {made.notes.offset:.2f} was set ({recipe.told:.0%} of the "
-        f"texts out of scope are told as such), a temperature of {made.notes.temperature:.3f}, and a threshold of "
-        f"{made.notes.threshold:.2f} for the evidence that a text is in scope: the lowest at which the answered texts "
-        f"of every source of some size have the right intent in {recipe.precision:.0%} of all cases"
+        f"texts out of scope are told as such). Each language has a temperature ({made.notes.en.temperature:.3f} en, "
+        f"{made.notes.zh.temperature:.3f} zh) and a threshold ({made.notes.en.threshold:.2f} en, "
+        f"{made.notes.zh.threshold:.2f} zh) for the evidence that a text is in scope: the lowest at which the answered "
+        f"texts of every source of some size have the right intent in {recipe.precision:.0%} of all cases"
         + (
             f", and at most {recipe.unknown:.0%} of the texts are sure that nobody should answer."
             if made.unknown

@@ -43,8 +43,8 @@ def draw_confusion(table: Ints, names: Sequence[str], path: Path) -> None:
         figure.savefig(path, dpi=130)
 
 
-def draw_curves(curves: Mapping[str, Sequence[Answered]], threshold: float, path: Path) -> None:
-    """Draw share answered against precision, a line for each group; a dot stands at the threshold. PNG."""
+def draw_curves(curves: Mapping[str, Sequence[Answered]], path: Path) -> None:
+    """Draw share answered against precision, a line for each group; a dot stands at threshold 0. PNG."""
     with mpl.rc_context({"font.size": 9, "text.color": _INK}):
         figure = Figure(figsize=(9, 5.2), layout="constrained")
         axes: Any = figure.add_subplot()
@@ -56,14 +56,14 @@ def draw_curves(curves: Mapping[str, Sequence[Answered]], threshold: float, path
             (line,) = axes.plot(
                 [each.answered for each in points], [each.precision for each in points], label=name, linewidth=1.5
             )
-            at = min(points, key=lambda each: abs(each.threshold - threshold))
+            at = min(points, key=lambda each: abs(each.threshold))
             axes.plot(at.answered, at.precision, "o", color=line.get_color(), markersize=5)
             lowest = min([lowest, *(each.precision for each in points)])
         axes.set_xlim(0, 1.02)
         axes.set_ylim(max(0.0, lowest - 0.03), 1.005)
         axes.set_xlabel("share of the texts in scope that is answered")
         axes.set_ylabel("precision of the answered")
-        axes.set_title(f"Answered against precision; dots: threshold {threshold:.2f}", loc="left", fontsize=10)
+        axes.set_title("Answered against precision; dots: at the threshold", loc="left", fontsize=10)
         axes.grid(color="#e4e7eb", linewidth=0.6)
         axes.legend(loc="lower left", fontsize=8, frameon=False)
         for side in ("top", "right"):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from models.intent.classifier import Classifier
-from models.intent.metrics import Answered, Figures, Floats, Ints, by_group, curve, evidence, figures
+from models.intent.metrics import Answered, Figures, Floats, Ints, by_group, curve, figures
 from models.intent.taxonomy import OUT_OF_SCOPE, Taxonomy
 from models.intent.train.lengths import by_length
 from models.intent.train.rows import Row
@@ -18,7 +18,7 @@ class Measured(NamedTuple):
     Args:
         rows: labelled texts.
         probabilities: (rows, intents), calibrated.
-        clear: (rows), the evidence that each is in scope.
+        clear: (rows), by how much the evidence that each is in scope passes the threshold of its language.
         labels: (rows), the index of each row's intent.
     """
 
@@ -32,11 +32,12 @@ def measure(classifier: Classifier, rows: Sequence[Row]) -> Measured:
     """Classify rows in batches of about one length."""
     names = classifier.taxonomy.names
     index = {name: number for number, name in enumerate(names)}
-    logits = logits_of_texts(classifier, [row.text for row in rows])
+    texts = [row.text for row in rows]
+    logits, chinese = logits_of_texts(classifier, texts), classifier.chinese(classifier.encode(texts))
     return Measured(
         rows,
-        classifier.probabilities(logits),
-        evidence(logits, index[OUT_OF_SCOPE]),
+        classifier.probabilities(logits, chinese),
+        classifier.clear(logits, chinese),
         np.array([index[row.intent] for row in rows]),
     )
 
@@ -52,8 +53,8 @@ def logits_of_texts(classifier: Classifier, texts: Sequence[str], *, size: int =
 
 def wrongly_sure(classifier: Classifier, texts: Sequence[str]) -> float:
     """Return which share of texts that nobody should answer is sure all the same."""
-    out_of_scope = classifier.taxonomy.names.index(OUT_OF_SCOPE)
-    return float((evidence(logits_of_texts(classifier, texts), out_of_scope) >= classifier.threshold).mean())
+    chinese = classifier.chinese(classifier.encode(texts))
+    return float((classifier.clear(logits_of_texts(classifier, texts), chinese) >= 0).mean())
 
 
 def groups_of(rows: Sequence[Row], named: Mapping[str, Sequence[str]] | None = None) -> dict[str, Ints]:
@@ -76,7 +77,7 @@ def groups_of(rows: Sequence[Row], named: Mapping[str, Sequence[str]] | None = N
     return groups
 
 
-def table(measured: Measured, taxonomy: Taxonomy, threshold: float, groups: Mapping[str, Ints]) -> dict[str, Figures]:
+def table(measured: Measured, taxonomy: Taxonomy, groups: Mapping[str, Ints]) -> dict[str, Figures]:
     """Return the figures of each group."""
     out_of_scope = taxonomy.names.index(OUT_OF_SCOPE)
     return {
@@ -85,7 +86,7 @@ def table(measured: Measured, taxonomy: Taxonomy, threshold: float, groups: Mapp
             measured.clear[group],
             measured.labels[group],
             out_of_scope=out_of_scope,
-            threshold=threshold,
+            threshold=0.0,
         )
         for name, group in groups.items()
     }

@@ -21,14 +21,14 @@ import msgspec
 import numpy as np
 import torch
 
-from models.intent.classifier import FORMAT, MODEL, NOTES, TAXONOMY, TOKENIZER, ArtifactNotes, Classifier, softmax
-from models.intent.metrics import Floats, Ints, by_group, evidence
+from models.intent.classifier import FORMAT, MODEL, NOTES, TAXONOMY, TOKENIZER, ArtifactNotes, Classifier, Gauge
+from models.intent.metrics import Floats, Ints
 from models.intent.taxonomy import OUT_OF_SCOPE, Taxonomy
 from models.intent.tokenizer import MAX_TOKENS, TextTokenizer
-from models.intent.train.calibration import best_offset, best_temperature, best_threshold, threshold_for_unknown
 from models.intent.train.encoder import Encoder
 from models.intent.train.export import Exporter
 from models.intent.train.fitting import Progress, Watch, evened
+from models.intent.train.gauging import Calibrator, Read
 from models.intent.train.noise import Variants
 from models.intent.train.recipe import Recipe
 from models.intent.train.report import Measured, logits_of_texts
@@ -56,7 +56,7 @@ class Labels(NamedTuple):
         held_out: labelled texts for calibration and figures; empty: a share of ``rows``.
         measured: labelled texts for figures only.
         unlabelled: texts of the same kind, without labels.
-        unknown: texts near the scope that nobody should answer; with the held-out rows they set the threshold.
+        unknown: texts near the scope that nobody should answer; with the held-out rows they set the thresholds.
     """
 
     taxonomy: Taxonomy
@@ -72,12 +72,12 @@ class Made(NamedTuple):
     """What a run gave.
 
     Args:
-        notes: temperature and threshold.
+        notes: temperatures and thresholds.
         learnt: the rows that it learnt from.
         measured: the rows it was measured on, held out or given for figures only.
-        unlabelled, unknown: how many texts without labels it learnt from, and how many set the threshold.
+        unlabelled, unknown: how many texts without labels it learnt from, and how many set the thresholds.
         student, teacher: the measured rows, by the int8 student as it will serve, and by the fp32 teacher; each with
-            an offset and a temperature of its own.
+            an offset and temperatures of its own.
     """
 
     notes: ArtifactNotes
@@ -229,59 +229,44 @@ class Road:
         return Lesson(texts, labels, ask(teacher, chosen, texts, self._progress))
 
     def _calibrate(self, teacher: Encoder, tokenizer: TextTokenizer) -> Made:
-        """Set temperature and threshold on the held-out rows, with the graph that will serve."""
-        digest = hashlib.sha256((self._out / MODEL).read_bytes()).hexdigest()
+        """Set offset, temperatures and thresholds on the held-out rows, with the graph that will serve."""
+        neutral = Gauge(temperature=1.0, threshold=0.0)
         notes = ArtifactNotes(
-            format=FORMAT, made_at=self._today, offset=0.0, temperature=1.0, threshold=1.0, digest=digest
+            format=FORMAT,
+            made_at=self._today,
+            offset=0.0,
+            en=neutral,
+            zh=neutral,
+            digest=hashlib.sha256((self._out / MODEL).read_bytes()).hexdigest(),
         )
         _write_notes(self._out, notes)
-        texts = tokenizer.encode([row.text for row in self._measured])
-        teacher_logits = logits_of(teacher, texts).numpy()
         plain = Classifier.load(self._out)
-        student, offset, temperature = self._calibrated(logits_of_texts(plain, [row.text for row in self._measured]))
-        notes = msgspec.structs.replace(
-            notes, offset=offset, temperature=temperature, threshold=self._threshold(plain, student, offset)
-        )
+        texts = [row.text for row in self._measured]
+        calibrator = self._calibrator(plain)
+        unknown = logits_of_texts(plain, self._labels.unknown) if self._labels.unknown else None
+        gauges, student = calibrator.gauge(logits_of_texts(plain, texts), unknown)
+        notes = msgspec.structs.replace(notes, offset=gauges.offset, en=gauges.en, zh=gauges.zh)
         _write_notes(self._out, notes)
+        _, taught = calibrator.gauge(logits_of(teacher, tokenizer.encode(texts)).numpy(), None)
         counts = len(self._labels.unlabelled), len(self._labels.unknown)
-        return Made(notes, self._learnt, self._measured, *counts, student, self._calibrated(teacher_logits)[0])
+        return Made(notes, self._learnt, self._measured, *counts, self._as_measured(student), self._as_measured(taught))
 
-    def _calibrated(self, logits: Floats) -> tuple[Measured, float, float]:
-        """Return the measured rows as they are understood after calibration on those held out, which stand first."""
-        out_of_scope = self._index[OUT_OF_SCOPE]
-        labels = np.array([self._index[row.intent] for row in self._measured])
-        held = len(self._held_out)
-        groups = by_group([row.source for row in self._held_out])
-        offset = best_offset(
-            logits[:held], labels[:held], groups.values(), out_of_scope=out_of_scope, told=self._recipe.told
+    def _calibrator(self, plain: Classifier) -> Calibrator:
+        texts = [row.text for row in self._measured]
+        return Calibrator(
+            labels=self._labels_of_measured(),
+            sources=[row.source for row in self._held_out],
+            chinese=plain.chinese(plain.encode(texts)),
+            unknown_chinese=plain.chinese(plain.encode(self._labels.unknown)),
+            out_of_scope=self._index[OUT_OF_SCOPE],
+            recipe=self._recipe,
         )
-        moved = logits.copy()
-        moved[:, out_of_scope] += np.float32(offset)
-        temperature = round(best_temperature(moved[:held], labels[:held], self._families()), 4)
-        probabilities = softmax((moved / temperature).astype(np.float32))
-        return Measured(self._measured, probabilities, evidence(moved, out_of_scope), labels), offset, temperature
 
-    def _families(self) -> list[Ints]:
-        """Return the held-out rows by source; those of one family (`shop:web`, `shop:app`) tell more together."""
-        return list(by_group([row.source.partition(":")[0] for row in self._held_out]).values())
+    def _labels_of_measured(self) -> Ints:
+        return np.array([self._index[row.intent] for row in self._measured])
 
-    def _threshold(self, plain: Classifier, student: Measured, offset: float) -> float:
-        """Return the lowest threshold that the held-out rows and the unknown texts allow."""
-        held = len(self._held_out)
-        out_of_scope = self._index[OUT_OF_SCOPE]
-        threshold = best_threshold(
-            student.probabilities.argmax(1)[:held],
-            student.clear[:held],
-            student.labels[:held],
-            self._families(),
-            out_of_scope=out_of_scope,
-            precision=self._recipe.precision,
-        )
-        if self._labels.unknown:
-            unknown = logits_of_texts(plain, self._labels.unknown)
-            unknown[:, out_of_scope] += np.float32(offset)
-            threshold = max(threshold, threshold_for_unknown(evidence(unknown, out_of_scope), self._recipe.unknown))
-        return round(threshold + 5e-5, 4)
+    def _as_measured(self, read: Read) -> Measured:
+        return Measured(self._measured, read.probabilities, read.clear, self._labels_of_measured())
 
 
 def _within(name: str, layers: int) -> bool:
