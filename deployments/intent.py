@@ -6,6 +6,7 @@ It keeps nothing but a cache: a replica that dies takes along only questions, wh
 import asyncio
 import contextlib
 import os
+import sys
 from pathlib import Path
 
 from ray import serve
@@ -22,6 +23,7 @@ from models.intent.cache import UnderstandingCache
 
 #: What a run costs besides its tokens, in tokens: a way to the model's thread and back, and what ONNX does per run.
 _RUN_TOKENS = 8
+_SWITCH_S = 0.0005
 
 
 class IntentModel:
@@ -29,6 +31,8 @@ class IntentModel:
 
     def __init__(self, settings: Settings) -> None:
         keep_on_loopback()
+        # threads that come back from the graph must not wait five milliseconds for the event loop to let go
+        sys.setswitchinterval(_SWITCH_S)
         # lists are short: sharing one among threads costs the tokenizer more than it gains
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         # onnxruntime is loaded by the replicas alone: whoever wires or calls them has no use for it
@@ -80,7 +84,7 @@ class IntentModel:
         self._telling.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._telling
-        await self._loop.aclose()
+        self._loop.close()
         await self._beacon.forget()
         await self._redis.aclose()
 

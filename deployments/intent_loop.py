@@ -1,8 +1,8 @@
 """The intent model at work: callers' lists come in, the cache is asked, the rest goes to the model in batches.
 
-Flow: ``understand`` looks up what is known and queues the rest. The model has some threads, each of which runs a batch
-by itself; whenever one is free, it is given what waits, and answers go back to each caller's list. The event loop
-never waits for the model: callers are heard, deadlines are kept and health is told whatever the model does.
+Flow: ``understand`` looks up what is known and queues the rest. The model has some threads. Each takes what waits as
+soon as it is free, without asking the event loop, and runs it; answers go back to each caller's list on the loop. The
+loop itself never waits for the model: callers are heard, deadlines are kept and health is told whatever the model does.
 
 Promises:
 
@@ -14,8 +14,9 @@ Promises:
 
 import asyncio
 import logging
+import threading
+import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from cluster.telemetry import Meter
@@ -36,8 +37,8 @@ HANGS_S = 10.0
 class TextClassifier(Protocol):
     """The part of `models.intent.classifier.Classifier` that answers."""
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Split texts into token numbers; the same for texts of the same normalised form."""
+    def encode_normal(self, texts: Sequence[str]) -> list[list[int]]:
+        """Split texts, as `models.intent.text.normalise` gives them, into token numbers."""
         ...
 
     def classify(self, batch: Sequence[list[int]]) -> list[Understanding]:
@@ -91,35 +92,42 @@ class IntentLoop:
         self._cache = cache
         self._meter = meter
         self._hangs_s = hangs_s
-        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="intent")
-        self._wake = asyncio.Event()
         self._busy_since_s: list[float | None] = [None] * threads
-        self._tasks: list[asyncio.Task[None]] = []
+        #: Guards the batcher, which the event loop fills and the threads empty; held for microseconds.
+        self._waiting = threading.Condition()
+        self._open = False
+        self._threads: list[threading.Thread] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
         """Begin to work; the event loop must be running."""
-        loop = asyncio.get_running_loop()
-        self._tasks = [
-            loop.create_task(self._work(thread), name=f"intent {thread}") for thread in range(len(self._busy_since_s))
+        self._loop = asyncio.get_running_loop()
+        self._open = True
+        self._threads = [
+            # daemons: one that hangs must not keep its process from ending
+            threading.Thread(target=self._work, args=(self._loop, number), name=f"intent {number}", daemon=True)
+            for number in range(len(self._busy_since_s))
         ]
+        for thread in self._threads:
+            thread.start()
 
-    async def aclose(self) -> None:
-        """Stop working. Callers that still wait get an empty answer at their deadline; closing twice is safe."""
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        # the threads end after the batches under way, which nobody waits for
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    def close(self) -> None:
+        """Stop working. Callers that still wait get an empty answer at their deadline; closing twice is safe.
+
+        The threads end after the batches under way, which nobody waits for.
+        """
+        with self._waiting:
+            self._open = False
+            self._waiting.notify_all()
 
     def check_health(self) -> None:
         """Return at once if the model can do its work.
 
         Raises:
-            RuntimeError: the loop ended, or one of the threads has been busy with one batch for too long.
+            RuntimeError: a thread ended, or has been busy with one batch for too long.
         """
-        if not self._tasks or any(task.done() for task in self._tasks):
-            raise RuntimeError("the loop of the intent model does not run")
+        if not self._open or not all(thread.is_alive() for thread in self._threads):
+            raise RuntimeError("the threads of the intent model do not run")
         now_s = asyncio.get_running_loop().time()
         busy_s = max((now_s - since_s for since_s in self._busy_since_s if since_s is not None), default=0.0)
         if busy_s > self._hangs_s:
@@ -141,7 +149,10 @@ class IntentLoop:
         call = _Call(len(texts), loop.create_future())
         try:
             tickets = await self._read(texts, call, deadline_s)
-            self._batcher.put(tickets, loop.time())
+            call.open = len(tickets)
+            with self._waiting:
+                self._batcher.put(tickets, loop.time())
+                self._waiting.notify(len(tickets))
         except Overloaded:
             self._meter.count("refused", len(texts))
             raise
@@ -153,18 +164,19 @@ class IntentLoop:
 
     async def _answered(self, call: _Call, tickets: list[Ticket[_Call]], deadline_s: float) -> None:
         """Return when all tickets of a call are answered, or its time is over."""
-        call.open = len(tickets)
-        self._wake.set()
         timer = asyncio.get_running_loop().call_at(deadline_s, self._time_over, call, deadline_s)
         try:
             await call.answered
         finally:
             timer.cancel()
-            self._batcher.withdraw(tickets)
+            with self._waiting:
+                self._batcher.withdraw(tickets)
 
     def _time_over(self, call: _Call, deadline_s: float) -> None:
         """End a call at its deadline; of what is with the model just now, the answer comes too late."""
-        self._hear_late(self._batcher.expire(deadline_s))
+        with self._waiting:
+            late = self._batcher.expire(deadline_s)
+        self._hear_late(late)
         if not call.answered.done():
             self._meter.count("late", call.open)
             call.answered.set_result(None)
@@ -188,7 +200,7 @@ class IntentLoop:
                     unknown.append((place, key))
             # a queue that is full refuses before the work of reading is done
             self._batcher.check_room(len(tickets) + len(unknown))
-            encoded = self._encode([texts[place] for place, _ in unknown])
+            encoded = self._encode([key for _, key in unknown])
             tickets += [
                 Ticket(call, place, key, tokens, deadline_s)
                 for (place, key), tokens in zip(unknown, encoded, strict=True)
@@ -201,7 +213,7 @@ class IntentLoop:
         if not texts:
             return []
         try:
-            return self._classifier.encode(texts)
+            return self._classifier.encode_normal(texts)
         except Exception:
             if len(texts) == 1:
                 # its words are the contact's own, and nothing for a log
@@ -212,30 +224,29 @@ class IntentLoop:
 
     # -- the model ------------------------------------------------------------------------------------
 
-    async def _work(self, thread: int) -> None:
-        """Keep one thread of the model busy."""
-        loop = asyncio.get_running_loop()
-        before: tuple[_Batch, list[Understanding | None]] | None = None
-        while True:
-            batch = self._batcher.take(loop.time())
-            run = self._run(batch, thread) if batch.rows else None
-            # the thread is busy again before the callers of the last batch hear of it
-            if before is not None:
-                self._hand_out(*before)
-                before = None
-            self._hear_late(batch.late)
-            if run is not None:
-                before = (batch, await run)
-                self._note(batch, thread)
-            else:
-                self._wake.clear()
-                await self._wake.wait()
+    def _work(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
+        """Take what waits and run it, until closed; runs in a thread of its own."""
+        while (taken := self._next(loop, thread)) is not None:
+            batch, since_s = taken
+            # the loop's clock may tick in milliseconds only
+            began_s = time.perf_counter()
+            found = self._classify(batch.tokens) if batch.rows else []
+            took_s = time.perf_counter() - began_s
+            self._busy_since_s[thread] = None
+            try:
+                loop.call_soon_threadsafe(self._hand_out, batch, found, since_s, took_s)
+            except RuntimeError:
+                return  # the loop is closed: nobody is left to hear it
 
-    def _run(self, batch: _Batch, thread: int) -> asyncio.Future[list[Understanding | None]]:
-        loop = asyncio.get_running_loop()
-        self._busy_since_s[thread] = now_s = loop.time()
-        self._meter.record("wait", now_s - batch.rows[0][0].since_s)
-        return loop.run_in_executor(self._threads, self._classify, batch.tokens)
+    def _next(self, loop: asyncio.AbstractEventLoop, thread: int) -> tuple[_Batch, float] | None:
+        """Wait until something waits, and take it; returns it and when that was, or None when closed."""
+        with self._waiting:
+            while self._open and not len(self._batcher):
+                self._waiting.wait()
+            if not self._open:
+                return None
+            self._busy_since_s[thread] = now_s = loop.time()
+            return self._batcher.take(now_s), now_s
 
     def _classify(self, tokens: list[list[int]]) -> list[Understanding | None]:
         """Run the model, in one of its threads; if it fails, run it on the halves."""
@@ -251,13 +262,13 @@ class IntentLoop:
             half = len(tokens) // 2
             return self._classify(tokens[:half]) + self._classify(tokens[half:])
 
-    def _note(self, batch: _Batch, thread: int) -> None:
-        if (since_s := self._busy_since_s[thread]) is not None:
-            self._meter.record("run", asyncio.get_running_loop().time() - since_s)
-        self._busy_since_s[thread] = None
+    def _hand_out(self, batch: _Batch, found: list[Understanding | None], since_s: float, took_s: float) -> None:
+        self._hear_late(batch.late)
+        if not batch.rows:
+            return
+        self._meter.record("wait", since_s - batch.rows[0][0].since_s)
+        self._meter.record("run", took_s)
         self._meter.record("batch_size_1e-6", len(batch.rows) / 1e6)
-
-    def _hand_out(self, batch: _Batch, found: list[Understanding | None]) -> None:
         for row, understanding in zip(batch.rows, found, strict=True):
             if understanding is None:
                 self._meter.count("failed", len(row))

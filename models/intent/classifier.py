@@ -147,6 +147,10 @@ class Classifier:
         """Return the token numbers of each text, 2 to 64; any text has some."""
         return self._tokenizer.encode(texts)
 
+    def encode_normal(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the same for texts in their normalised form (`models.intent.text.normalise`)."""
+        return self._tokenizer.encode_normal(texts)
+
     def classify(self, batch: Sequence[list[int]]) -> list[Understanding]:
         """Understand texts in one run of the graph; blocks, and lets other threads run meanwhile.
 
@@ -155,11 +159,14 @@ class Classifier:
         """
         if not batch:
             return []
-        logits = self.logits(batch)
-        chinese = self._tokenizer.chinese(batch)
+        logits, chinese = self.logits(batch), self.chinese(batch)
+        probabilities = self.probabilities(logits, chinese)
         sure = self.clear(logits, chinese) >= 0
-        rows = self.probabilities(logits, chinese)
-        return [self._understanding(*row) for row in zip(rows, sure.tolist(), strict=True)]
+        likeliest = np.argsort(probabilities, axis=1)[:, : -_CANDIDATES - 1 : -1]
+        sure &= likeliest[:, 0] != self._out_of_scope
+        confidences = np.take_along_axis(probabilities, likeliest, 1).astype(np.float64).round(4)
+        rows = zip(likeliest.tolist(), confidences.tolist(), sure.tolist(), strict=True)
+        return [self._understanding(*row) for row in rows]
 
     def probabilities(self, logits: npt.NDArray[np.float32], chinese: Flags) -> npt.NDArray[np.float32]:
         """Return the calibrated probability of each intent, (texts, intents).
@@ -180,23 +187,27 @@ class Classifier:
 
     def chinese(self, batch: Sequence[list[int]]) -> Flags:
         """Tell of each text whether it is in Chinese."""
-        return self._tokenizer.chinese(batch)
+        return self._tokenizer.chinese(_rectangle(batch)[0])
 
     def logits(self, batch: Sequence[list[int]]) -> npt.NDArray[np.float32]:
         """Return what the graph gives, (texts, intents), with the offset for out of scope."""
-        lengths = np.fromiter(map(len, batch), np.int32, len(batch))
-        ids = np.full((len(batch), int(lengths.max())), PAD, np.int64)
-        for row, each in enumerate(batch):
-            ids[row, : len(each)] = each
+        ids, lengths = _rectangle(batch)
         logits = cast("npt.NDArray[np.float32]", self._session.run(None, {"ids": ids, "lengths": lengths})[0])
         return logits + self._offset
 
-    def _understanding(self, row: npt.NDArray[np.float32], clear: bool) -> Understanding:
-        best: list[int] = np.argsort(row)[: -_CANDIDATES - 1 : -1].tolist()
-        candidates = tuple(Guess(self._names[index], round(float(row[index]), 4)) for index in best)
+    def _understanding(self, best: list[int], confidences: list[float], sure: bool) -> Understanding:
+        candidates = tuple(Guess(self._names[each], of) for each, of in zip(best, confidences, strict=True))
         first = candidates[0]
-        sure = clear and best[0] != self._out_of_scope
         return Understanding(intent=first.intent, confidence=first.confidence, sure=sure, candidates=candidates)
+
+
+def _rectangle(batch: Sequence[list[int]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """Return texts as one array, (texts, longest), filled up with padding, and how long each is."""
+    lengths = np.fromiter(map(len, batch), np.int32, len(batch))
+    ids = np.full((len(batch), int(lengths.max(initial=0))), PAD, np.int64)
+    for row, each in enumerate(batch):
+        ids[row, : len(each)] = each
+    return ids, lengths
 
 
 def open_session(graph: bytes, *, threads: int) -> onnxruntime.InferenceSession:

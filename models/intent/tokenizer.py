@@ -36,11 +36,15 @@ class TextTokenizer:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the token numbers of each text, 2 to ``MAX_TOKENS`` of them; an empty text has only start and end."""
-        return [_cut(each.ids) for each in self._tokenizer.encode_batch_fast([normalise(text) for text in texts])]
+        return self.encode_normal([normalise(text) for text in texts])
 
-    def chinese(self, texts: Sequence[list[int]]) -> Flags:
-        """Tell of each text, in token numbers, whether one of its pieces has a Chinese character."""
-        return np.array([bool(self._chinese[each].any()) for each in texts], np.bool_)
+    def encode_normal(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the same for texts that are normalised already."""
+        return [_cut(each.ids) for each in self._tokenizer.encode_batch_fast(list(texts))]
+
+    def chinese(self, ids: npt.NDArray[np.int64]) -> Flags:
+        """Tell of each text, a row of token numbers, whether one of its pieces has a Chinese character."""
+        return np.asarray(self._chinese[ids].any(1))
 
 
 def _cut(ids: list[int]) -> list[int]:

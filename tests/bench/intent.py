@@ -117,6 +117,17 @@ def bare(texts: list[str], budget: int, seconds: float, *, workers: int, threads
 
 @contextlib.asynccontextmanager
 async def rival(kind: str, joined: int, workers: int) -> AsyncIterator[Ask]:
+    """Run one of the others; yields how it is asked."""
+    if kind == "@serve.batch":
+        with serve_batch(joined, workers) as ask:
+            yield ask
+    else:
+        async with server(kind, joined, workers) as ask:
+            yield ask
+
+
+@contextlib.asynccontextmanager
+async def server(kind: str, joined: int, workers: int) -> AsyncIterator[Ask]:
     """Run mosec or LitServe in a process of its own; yields how it is asked."""
     port = free_ports(1)
     arguments = [str(port), str(joined), str(workers), str(SHIPPED)]
@@ -194,9 +205,6 @@ async def measure(arguments: argparse.Namespace, settings: Settings) -> None:
         async def ours(each: list[str]) -> None:
             await client.understand(each, _WAIT_MS)
 
-        joint = {
-            size: stack.enter_context(serve_batch(max(1, _JOINED // size), arguments.threads)) for *_, size in SHAPES
-        }
         for _ in range(arguments.rounds):
             budget, cores = settings.intent.token_budget, arguments.threads
             limits = {
@@ -208,9 +216,8 @@ async def measure(arguments: argparse.Namespace, settings: Settings) -> None:
                 for name, limit in limits.items():
                     rows.setdefault((shape, name), []).append(limit)
                 rows.setdefault((shape, "raydesk"), []).append(await saturate(ours, *load))
-                rows.setdefault((shape, "@serve.batch"), []).append(await saturate(joint[size], *load))
-                for kind in ("mosec", "litserve"):
-                    # not left running: their idle workers look for work all the time
+                for kind in ("@serve.batch", "mosec", "litserve"):
+                    # not left running: idle workers cost time too
                     async with rival(kind, max(1, _JOINED // size), arguments.threads) as ask:
                         rows.setdefault((shape, kind), []).append(await saturate(ask, *load))
         _print_rows(rows)
