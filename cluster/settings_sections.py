@@ -132,7 +132,9 @@ class IntentSettings(Section):
         max_length=4_096,
         description="Folder of a model made by `raydesk intent train`, on every node; empty = the shipped one.",
     )
-    threads: Annotated[int, Field(ge=1, le=64)] = Field(default=2, description="Batches that one replica runs at once, each on a core.")
+    threads: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=2, description="Batches that one replica runs at once, each on a core."
+    )
     min_replicas: Positive = Field(default=1, description="Replicas of the model that always run.")
     max_replicas: Positive = Field(
         default=1, description="Replicas that load may raise it to; `--auto-scale` raises this."

@@ -34,8 +34,8 @@ from cluster.load.recorder import Recorder
 _TICK_S = 0.002
 #: Descriptors beside the sockets: connections for HTTP, pipes, files.
 _SPARE_DESCRIPTORS = 1_000
-#: Beyond the time that the rate takes.
-_CONNECT_MORE_S = 120.0
+#: In so long at least one link must open.
+_STALLED_S = 60.0
 _BACK_WITHIN_S = 180.0
 _RECENT_S = 5
 
@@ -95,14 +95,23 @@ class Generator:
         await self._schedule.start()
 
     async def _all_open(self, crowd: Crowd, count: int) -> None:
-        rate = float(self._orders.scenario.visitors.connect_rate) / self._orders.generators
-        deadline = time.monotonic() + count / rate + _CONNECT_MORE_S
+        """Wait until all links are open; a system may be slow, but not stand still.
+
+        Raises:
+            CannotGenerate: one cannot be opened, or none was for a long time.
+        """
+        opened, stalls_at = -1, 0.0
         while crowd.opener.connecting:
             if failure := self._failure or crowd.opener.failure:
                 raise CannotGenerate(failure)
-            if time.monotonic() > deadline:
-                left, error = crowd.opener.connecting, crowd.opener.last_error or "they are too slow"
-                raise CannotGenerate(f"{left} of {count} links could not be opened in time; the last error: {error}")
+            if crowd.opener.opened != opened:
+                opened, stalls_at = crowd.opener.opened, time.monotonic() + _STALLED_S
+            elif time.monotonic() > stalls_at:
+                left, error = crowd.opener.connecting, crowd.opener.last_error or "none was refused either"
+                raise CannotGenerate(
+                    f"{left} of {count} links are not open, and no more were in {_STALLED_S:.0f} s; "
+                    f"the last error: {error}"
+                )
             await asyncio.sleep(0.02)
         if crowd.opener.failure:
             raise CannotGenerate(crowd.opener.failure)

@@ -2,7 +2,7 @@
 
 from importlib import resources
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError, OutOfMemoryError, ReadOnlyError, TimeoutError
@@ -15,6 +15,9 @@ STORE_DOWN = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, Ou
 #: An append of 1,000 messages takes a few milliseconds; a store that is silent this long is stuck.
 SOCKET_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 2.0
+#: Of one process. A crowd that comes at once waits for its turn; hundreds of new connections would only make the store
+#: slower for all of them, until each gives up.
+MOST_CONNECTIONS = 64
 
 
 def store_url(settings: StoreSettings) -> str:
@@ -27,8 +30,10 @@ def connect(settings: StoreSettings, *, protocol: int = 3) -> Redis:
 
     The client never repeats a command by itself: an append that was sent may have happened.
     """
-    return Redis.from_url(
+    pool = BlockingConnectionPool.from_url(
         store_url(settings),
+        max_connections=MOST_CONNECTIONS,
+        timeout=SOCKET_TIMEOUT_S,
         password=settings.password.get_secret_value() or None,
         socket_timeout=SOCKET_TIMEOUT_S,
         socket_connect_timeout=CONNECT_TIMEOUT_S,
@@ -36,6 +41,7 @@ def connect(settings: StoreSettings, *, protocol: int = 3) -> Redis:
         health_check_interval=0,
         protocol=protocol,
     )
+    return Redis.from_pool(pool)
 
 
 def script(name: str) -> str:

@@ -48,7 +48,7 @@ class Crowd:
         self._words = words
         self._random = np.random.default_rng([scenario.seed, orders.generator, 7])
         rate = float(scenario.visitors.connect_rate) / orders.generators
-        self.opener = Opener(notes.clock, agenda, notes.recorder, rate)
+        self.opener = Opener(notes.clock, agenda, notes.recorder, rate, orders.generators)
         answered = self._hunger if orders.window else None
         web = people.group("web")
         mine = range(orders.generator, web.size, orders.generators)

@@ -1,7 +1,8 @@
 """Opens links at a limited rate, and opens again what was lost, after a moment that grows.
 
 First openings are evenly spaced. A link that was lost comes back after a random moment, as the protocol asks for, and
-no slower: how many come at once is what a storm is about. At most so many are under way together.
+no slower: how many come at once is what a storm is about. At most so many are under way together, over all generators
+while the crowd first arrives: a system that is slower than the rate says is not to be fallen upon.
 """
 
 import asyncio
@@ -49,9 +50,10 @@ class Opener:
         agenda: for pauses.
         recorder: times ``connect``.
         rate: links a second.
+        generators: how many there are.
     """
 
-    def __init__(self, clock: Clock, agenda: Agenda, recorder: Recorder, rate: float) -> None:
+    def __init__(self, clock: Clock, agenda: Agenda, recorder: Recorder, rate: float, generators: int = 1) -> None:
         self._clock = clock
         self._agenda = agenda
         self._recorder = recorder
@@ -59,6 +61,7 @@ class Opener:
         self._ready: deque[Opens] = deque()
         self._wake = asyncio.Event()
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._first_slots = asyncio.Semaphore(max(_AT_ONCE // generators, 8))
         self._group: asyncio.TaskGroup | None = None
         self.connecting = 0
         self.opened = 0
@@ -100,7 +103,8 @@ class Opener:
                     # a slot that was missed by little is made up for, or the rate would never be reached
                     at_s = max(slot_s, loop.time() - 0.05)
                     slot_s = at_s + 1 / self._rate
-                    async with self._slots:
+                    # not more tasks than there are slots, whoever waits
+                    async with self._first_slots:
                         self._start(at_s, self._ready.popleft())
 
     async def _open(self, since_s: float, client: Opens) -> None:
@@ -113,7 +117,7 @@ class Opener:
         client.attempts += 1
         first = not client.ever_open
         try:
-            async with self._slots:
+            async with self._first_slots if first else self._slots:
                 await client.open()
         except CannotGenerate as error:
             self._fail(error.reason)
