@@ -30,9 +30,8 @@ def test_a_shipped_scenario_is_sound_and_says_what_it_proves(name):
 
 
 def test_the_scenarios_that_are_promised_are_there():
-    assert [
-        *("black-friday", "connections", "day", "duplicate-webhooks", "reconnect-storm", "slow-agents", "smoke"),
-    ] == NAMES
+    promised = "black-friday connections day duplicate-webhooks knee reconnect-storm slow-agents smoke"
+    assert promised.split() == NAMES
 
 
 def test_the_smallest_scenario_is_one_phase():
