@@ -97,15 +97,14 @@ class IntentLoop:
         self._waiting = threading.Condition()
         self._open = False
         self._threads: list[threading.Thread] = []
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
         """Begin to work; the event loop must be running."""
-        self._loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         self._open = True
         self._threads = [
             # daemons: one that hangs must not keep its process from ending
-            threading.Thread(target=self._work, args=(self._loop, number), name=f"intent {number}", daemon=True)
+            threading.Thread(target=self._work, args=(loop, number), name=f"intent {number}", daemon=True)
             for number in range(len(self._busy_since_s))
         ]
         for thread in self._threads:

@@ -13,12 +13,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from cluster.load.faults import Storm
+from cluster.load.orders import MOST_SOCKETS
 from cluster.load.people import People
 from cluster.load.scenario import Scenario
 from cluster.settings import Settings
 
-#: Sockets of one generator or gateway: a process has 20,000 descriptors on a common machine, and needs some itself.
-SOCKETS_EACH = 15_000
 #: WeChat's key has letters and digits alone.
 _LETTERS_ONLY = str.maketrans("+/", "pS")
 #: How much more than the mean of its busiest second one client may send.
@@ -99,8 +98,8 @@ def _visits(scenario: Scenario) -> Iterator[Need]:
     a_minute = max(min(visitors, math.ceil(60 * scenario.visitors.connect_rate)), again, visitors // 2) + again
     yield Need("limits", "connects_per_minute", max(a_minute, 1), f"{visitors:,} visitors connect from few addresses")
     yield Need("limits", "logins_per_minute", scenario.desks.agents, "so many agents log in from few addresses")
-    held = math.ceil(sockets(scenario) / SOCKETS_EACH)
-    yield Need("gateway", "count", held, f"a gateway has descriptors for some {SOCKETS_EACH:,} sockets")
+    held = math.ceil(sockets(scenario) / MOST_SOCKETS)
+    yield Need("gateway", "count", held, f"a gateway has descriptors for some {MOST_SOCKETS:,} sockets")
 
 
 def lacking(scenario: Scenario, settings: Settings) -> list[Need]:
@@ -184,7 +183,7 @@ def fitting(scenario: Scenario, account: str, vendor_port: int) -> dict[str, Any
     tables["gateway"]["count"] = parts.gateways or max(tables["gateway"]["count"], half)
     if parts.routers:
         tables["router"] = {"count": parts.routers}
-    tables["limits"]["sockets_per_address"] = max(sockets(scenario) + SOCKETS_EACH, 2_000)
+    tables["limits"]["sockets_per_address"] = max(sockets(scenario) + MOST_SOCKETS, 2_000)
     tables["intent"] = {"enabled": parts.bot}
     tables["bot"] = {"enabled": parts.bot}
     tables["inboxes"] = {f"load-{channel}": {"account": account, "channel": channel} for channel in channels(scenario)}

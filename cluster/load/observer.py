@@ -5,6 +5,8 @@ takes its place have one line in the report, as they have one name. What a look 
 the line of the process that conducts.
 """
 
+import platform
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +17,7 @@ import psutil
 from cluster.load.report import BatchSizes, ProcessUse
 from cluster.load.strikes import Population
 
-_SOCKSTAT = Path("/proc/net/sockstat")
+_SOCKSTAT, _CPUINFO = Path("/proc/net/sockstat"), Path("/proc/cpuinfo")
 _PAGE_MB = 4096 / 1e6
 _MEGA = 1e6
 #: Names of lines that are no processes.
@@ -148,7 +150,7 @@ def kernel_pages(sockstat: str) -> int | None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="ascii")
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
 
@@ -193,9 +195,6 @@ def _turns(name: str, before: Mapping[str, Any], report: Mapping[str, Any]) -> l
 
 def machine() -> Sequence[str]:
     """Say what machine this is, a line for each thing that a reader must know."""
-    import platform
-    import sys
-
     memory = psutil.virtual_memory()
     return [
         f"{_processor()}, {psutil.cpu_count()} logical cores",
@@ -206,14 +205,7 @@ def machine() -> Sequence[str]:
 
 
 def _processor() -> str:
-    for line in _text_of_processor().splitlines():
+    for line in _text(_CPUINFO).splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return "a processor without a name"
-
-
-def _text_of_processor() -> str:
-    try:
-        return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -14,7 +14,8 @@ from cluster.load.faults import Storm
 from cluster.load.recorder import Measured, percentile_of_wide_ms
 from cluster.load.scenario import Channel, Scenario
 
-#: Sockets that one generator holds at most: what a process' descriptors allow where nobody raised the limit to more.
+#: Sockets that one generator or gateway holds at most: a process has 20,000 descriptors on a common machine, and needs
+#: some itself.
 MOST_SOCKETS = 15_000
 
 

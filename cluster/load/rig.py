@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from cluster.load.conductor import Conductor, Moment, Ran
 from cluster.load.crew import Crew, generators_for
-from cluster.load.needs import SOCKETS_EACH, sockets
+from cluster.load.needs import sockets
 from cluster.load.observer import Observer
-from cluster.load.orders import AgentLogin, Orders
+from cluster.load.orders import MOST_SOCKETS, AgentLogin, Orders
 from cluster.load.preparation import Prepared
 from cluster.load.scenario import CHANNELS, Scenario
 from cluster.load.strikes import Population, Strikes
@@ -77,7 +77,7 @@ class Rig:
 
     def orders(self, scenario: Scenario, run: str, window: int = 0) -> Sequence[Orders]:
         """Return what each generator is told."""
-        count = self._generators or generators_for(scenario, SOCKETS_EACH, os.cpu_count() or 1)
+        count = self._generators or generators_for(scenario, MOST_SOCKETS, os.cpu_count() or 1)
         prepared = self._site.prepared
         addresses = -(-sockets(scenario) // (count * _SOCKETS_AN_ADDRESS)) if self._site.local else 0
         return [

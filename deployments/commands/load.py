@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import redis
@@ -188,8 +189,7 @@ class _Run:
 
         async def work() -> int:
             prepared = strangers(self._scenario, base)
-            local = "127.0.0.1" in base or "localhost" in base or base.startswith("unix:")
-            return await self._drive(Site(prepared, target=target, local=local, also=also))
+            return await self._drive(Site(prepared, target=target, local=_is_local(base), also=also))
 
         return work
 
@@ -328,8 +328,11 @@ def _worded(what: str, tell: Callable[[Moment], None]) -> Callable[[Moment], Non
     return lambda moment: tell(moment._replace(phase=f"{what}: {moment.phase}"))
 
 
-def _is_local(base: str) -> bool:
-    return any(f"//{host}" in base for host in ("127.", "localhost"))
+def _is_local(url: str) -> bool:
+    """Tell whether a URL names this machine, by the loopback or a socket of the file system."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return parts.scheme == "unix" or host == "localhost" or host.startswith("127.")
 
 
 def _take_sigterm() -> None:

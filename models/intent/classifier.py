@@ -10,7 +10,7 @@ thresholds) and the model card.
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -82,6 +82,18 @@ def read_notes(folder: Path) -> ArtifactNotes:
     if notes.format != FORMAT:
         raise InvalidArtifact(f"{folder}: artefact format {notes.format}; this version reads {FORMAT}")
     return notes
+
+
+class Outputs(NamedTuple):
+    """What a run of the graph gives.
+
+    Args:
+        logits: (texts, intents), with the offset for out of scope.
+        chinese: (texts), whether each is in Chinese.
+    """
+
+    logits: npt.NDArray[np.float32]
+    chinese: Flags
 
 
 class Classifier:
@@ -159,7 +171,7 @@ class Classifier:
         """
         if not batch:
             return []
-        logits, chinese = self.logits(batch), self.chinese(batch)
+        logits, chinese = self.outputs(batch)
         probabilities = self.probabilities(logits, chinese)
         sure = self.clear(logits, chinese) >= 0
         likeliest = np.argsort(probabilities, axis=1)[:, : -_CANDIDATES - 1 : -1]
@@ -172,8 +184,7 @@ class Classifier:
         """Return the calibrated probability of each intent, (texts, intents).
 
         Args:
-            logits: (texts, intents), as ``logits`` gives them.
-            chinese: (texts), whether each is in Chinese.
+            logits, chinese: see `Outputs`.
         """
         return softmax(logits / self._temperatures[chinese.astype(np.int64)])
 
@@ -181,19 +192,15 @@ class Classifier:
         """Return by how much the evidence that each text is in scope passes its language's threshold, (texts).
 
         Args:
-            logits, chinese: as for ``probabilities``.
+            logits, chinese: see `Outputs`.
         """
         return evidence(logits, self._out_of_scope) - self._thresholds[chinese.astype(np.int64)]
 
-    def chinese(self, batch: Sequence[list[int]]) -> Flags:
-        """Tell of each text whether it is in Chinese."""
-        return self._tokenizer.chinese(_rectangle(batch)[0])
-
-    def logits(self, batch: Sequence[list[int]]) -> npt.NDArray[np.float32]:
-        """Return what the graph gives, (texts, intents), with the offset for out of scope."""
+    def outputs(self, batch: Sequence[list[int]]) -> Outputs:
+        """Run the graph once on at least one text."""
         ids, lengths = _rectangle(batch)
         logits = cast("npt.NDArray[np.float32]", self._session.run(None, {"ids": ids, "lengths": lengths})[0])
-        return logits + self._offset
+        return Outputs(logits + self._offset, self._tokenizer.chinese(ids))
 
     def _understanding(self, best: list[int], confidences: list[float], sure: bool) -> Understanding:
         candidates = tuple(Guess(self._names[each], of) for each, of in zip(best, confidences, strict=True))
@@ -204,7 +211,7 @@ class Classifier:
 def _rectangle(batch: Sequence[list[int]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
     """Return texts as one array, (texts, longest), filled up with padding, and how long each is."""
     lengths = np.fromiter(map(len, batch), np.int32, len(batch))
-    ids = np.full((len(batch), int(lengths.max(initial=0))), PAD, np.int64)
+    ids = np.full((len(batch), int(lengths.max())), PAD, np.int64)
     for row, each in enumerate(batch):
         ids[row, : len(each)] = each
     return ids, lengths

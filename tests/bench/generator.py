@@ -15,6 +15,8 @@ import msgspec
 from hdrh.histogram import HdrHistogram
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
+from cluster.load.clients.frames import framed
+
 _LONGEST_US = 120_000_000
 _TICK_S = 0.002
 _ACK_S = 0.2
@@ -296,7 +298,7 @@ class Load:
         count = len(self._visitors)
         frames: dict[int, list[bytes]] = {}
         while number < due:
-            frames.setdefault(number % count, []).append(_masked(template % (number, number)))
+            frames.setdefault(number % count, []).append(framed(template % (number, number)))
             number += 1
         for visitor, parts in frames.items():
             self._visitors[visitor].transport.underlying_transport.write(b"".join(parts))
@@ -339,15 +341,6 @@ class Load:
         number = int(text)
         if self.audit.at_desk(number) and number >= self._warmed:
             self._latest.append(int((now - self._started - number / self._rate) * 1e6))
-
-
-def _masked(text: bytes) -> bytes:
-    """Frame a client's text of 126 to 65,535 bytes, with a mask of zeros, which leaves the text as it is.
-
-    A mask is there to confuse proxies, not to keep secrets (RFC 6455, section 10.3); the server unmasks as
-    always, and the generator need not pay for masking. What one socket sends in one tick goes in one write.
-    """
-    return b"\x81\xfe" + len(text).to_bytes(2, "big") + b"\0\0\0\0" + text
 
 
 def _open(method: str, token: str) -> bytes:

@@ -105,7 +105,7 @@ def bare(texts: list[str], budget: int, seconds: float, *, workers: int, threads
             started = time.perf_counter()
             if started > end:
                 break
-            classifier.logits(batches[index])
+            classifier.outputs(batches[index])
             done.append((len(batches[index]), time.perf_counter() - started))
         return done
 

@@ -40,10 +40,12 @@ class SocketLink(WSListener):
     """What the sockets of visitors and desks have in common.
 
     Args:
+        texts: how texts are encoded.
         gone: told when the socket has ended.
     """
 
-    def __init__(self, gone: "Callable[[SocketLink], None]") -> None:
+    def __init__(self, texts: Texts, gone: "Callable[[SocketLink], None]") -> None:
+        self._texts = texts
         self._gone = gone
         self._transport: WSTransport | None = None
         self._opening: asyncio.Future[Refusal | None] | None = None
@@ -142,9 +144,8 @@ class VisitLink(SocketLink):
     """
 
     def __init__(self, hears: HearsVisitor, texts: Texts, gone: "Callable[[SocketLink], None]") -> None:
-        super().__init__(gone)
+        super().__init__(texts, gone)
         self._hears = hears
-        self._texts = texts
 
     def send(self, messages: Sequence[Written]) -> None:
         """Send messages in one write; the number of a call is that of its message, plus one."""
@@ -207,9 +208,8 @@ class DeskLink(SocketLink):
     """
 
     def __init__(self, hears: HearsAgent, texts: Texts, gone: "Callable[[SocketLink], None]") -> None:
-        super().__init__(gone)
+        super().__init__(texts, gone)
         self._hears = hears
-        self._texts = texts
         #: number of a call -> what it was, about which conversation, and the number of the answer, or before which.
         self._calls: dict[int, tuple[Action, str, int]] = {}
         self._number = _OPENING

@@ -8,7 +8,7 @@ from models.intent.classifier import softmax
 from models.intent.metrics import Floats, Ints, calibration_error, curve
 
 #: Fewer texts tell nothing of a share.
-_FEWEST = 80
+FEWEST = 80
 _MOSTLY = 0.5
 
 
@@ -25,7 +25,7 @@ def best_temperature(logits: Floats, labels: Ints, groups: Iterable[Ints]) -> fl
         labels: (texts).
         groups: indexes of texts.
     """
-    big = [group for group in groups if len(group) >= _FEWEST]
+    big = [group for group in groups if len(group) >= FEWEST]
 
     def loss(temperature: float) -> float:
         probabilities = softmax(logits / np.float32(temperature))
@@ -53,7 +53,7 @@ def best_offset(logits: Floats, labels: Ints, groups: Iterable[Ints], *, out_of_
     wanted = 0.0
     for group in groups:
         outside = logits[group][labels[group] == out_of_scope]
-        if len(outside) < _FEWEST:
+        if len(outside) < FEWEST:
             continue
         lacking = np.sort(np.delete(outside, out_of_scope, 1).max(1) - outside[:, out_of_scope])
         wanted = max(wanted, float(lacking[int(np.ceil(told * len(lacking))) - 1]) + 0.01)
@@ -76,7 +76,7 @@ def best_threshold(
     wanted = float(clear[np.isfinite(clear)].min(initial=np.inf))
     for group in groups:
         in_scope = float((labels[group] != out_of_scope).mean())
-        if len(group) * in_scope < _FEWEST or in_scope < _MOSTLY:
+        if len(group) * in_scope < FEWEST or in_scope < _MOSTLY:
             continue
         points = curve(guessed[group], clear[group], labels[group], out_of_scope=out_of_scope)
         reached = [point.threshold for point in points if point.precision >= precision]

@@ -9,14 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.intent.classifier import Gauge, softmax
+from models.intent.classifier import Gauge, Outputs, softmax
 from models.intent.metrics import Floats, Ints, by_group, evidence
 from models.intent.tokenizer import Flags
-from models.intent.train.calibration import best_offset, best_temperature, best_threshold, threshold_for_unknown
+from models.intent.train.calibration import FEWEST, best_offset, best_temperature, best_threshold, threshold_for_unknown
 from models.intent.train.recipe import Recipe
-
-#: Held-out rows of a language, with fewer of which it is not gauged by itself.
-_FEWEST = 80
 
 
 class Gauges(NamedTuple):
@@ -46,7 +43,6 @@ class Calibrator:
         labels: (texts), those held out first.
         sources: of the held-out ones, of which there are as many.
         chinese: (texts), whether each is in Chinese.
-        unknown_chinese: the same of the texts that nobody should answer.
         out_of_scope: which of the intents is that.
         recipe: what must be reached.
     """
@@ -57,7 +53,6 @@ class Calibrator:
         labels: Ints,
         sources: Sequence[str],
         chinese: Flags,
-        unknown_chinese: Flags,
         out_of_scope: int,
         recipe: Recipe,
     ) -> None:
@@ -67,16 +62,15 @@ class Calibrator:
         # sources of one family (`shop:web`, `shop:app`) tell more together
         self._families = list(by_group([source.partition(":")[0] for source in sources]).values())
         self._chinese = chinese
-        self._unknown_chinese = unknown_chinese
         self._out_of_scope = out_of_scope
         self._recipe = recipe
 
-    def gauge(self, logits: Floats, unknown: Floats | None) -> tuple[Gauges, Read]:
+    def gauge(self, logits: Floats, unknown: Outputs | None) -> tuple[Gauges, Read]:
         """Return how outputs are to be read, and all texts read so.
 
         Args:
             logits: (texts, intents), of the texts that the calibrator was made for.
-            unknown: the same of texts that nobody should answer; None: they set nothing.
+            unknown: of texts that nobody should answer; None: they set nothing.
         """
         offset = best_offset(
             logits[: self._held],
@@ -86,7 +80,7 @@ class Calibrator:
             told=self._recipe.told,
         )
         logits = self._moved(logits, offset)
-        unknown = None if unknown is None else self._moved(unknown, offset)
+        unknown = unknown and unknown._replace(logits=self._moved(unknown.logits, offset))
         en, zh = (self._of_language(logits, unknown, chinese) for chinese in (False, True))
         temperatures = np.where(self._chinese, zh.temperature, en.temperature).astype(np.float32)
         thresholds = np.where(self._chinese, zh.threshold, en.threshold).astype(np.float32)
@@ -98,9 +92,9 @@ class Calibrator:
         moved[:, self._out_of_scope] += np.float32(offset)
         return moved
 
-    def _of_language(self, logits: Floats, unknown: Floats | None, chinese: bool) -> Gauge:
+    def _of_language(self, logits: Floats, unknown: Outputs | None, chinese: bool) -> Gauge:
         mine = self._chinese[: self._held] == chinese
-        alone = int(mine.sum()) >= _FEWEST
+        alone = int(mine.sum()) >= FEWEST
         within = np.flatnonzero(mine) if alone else np.arange(self._held)
         shares = (np.intersect1d(each, within) for each in self._families)
         families = [np.searchsorted(within, share) for share in shares if len(share)]
@@ -114,9 +108,9 @@ class Calibrator:
             precision=self._recipe.precision,
         )
         if unknown is not None:
-            near = evidence(unknown, self._out_of_scope)
-            near = near[self._unknown_chinese == chinese] if alone else near
-            if len(near) >= _FEWEST:
+            near = evidence(unknown.logits, self._out_of_scope)
+            near = near[unknown.chinese == chinese] if alone else near
+            if len(near) >= FEWEST:
                 threshold = max(threshold, threshold_for_unknown(near, self._recipe.unknown))
         temperature = best_temperature(seen, labels, families)
         return Gauge(temperature=round(temperature, 4), threshold=round(threshold + 5e-5, 4))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.intent.classifier import Classifier
+from models.intent.classifier import Classifier, Outputs
 from models.intent.metrics import Answered, Figures, Floats, Ints, by_group, curve, figures
 from models.intent.taxonomy import OUT_OF_SCOPE, Taxonomy
 from models.intent.train.lengths import by_length
@@ -32,8 +32,7 @@ def measure(classifier: Classifier, rows: Sequence[Row]) -> Measured:
     """Classify rows in batches of about one length."""
     names = classifier.taxonomy.names
     index = {name: number for number, name in enumerate(names)}
-    texts = [row.text for row in rows]
-    logits, chinese = logits_of_texts(classifier, texts), classifier.chinese(classifier.encode(texts))
+    logits, chinese = outputs_of_texts(classifier, [row.text for row in rows])
     return Measured(
         rows,
         classifier.probabilities(logits, chinese),
@@ -42,19 +41,18 @@ def measure(classifier: Classifier, rows: Sequence[Row]) -> Measured:
     )
 
 
-def logits_of_texts(classifier: Classifier, texts: Sequence[str], *, size: int = 32) -> Floats:
-    """Return the logits of many texts, in their order."""
+def outputs_of_texts(classifier: Classifier, texts: Sequence[str], *, size: int = 32) -> Outputs:
+    """Return what the graph gives for many texts, in their order."""
     encoded = classifier.encode(texts)
-    found = np.zeros((len(encoded), len(classifier.taxonomy)), np.float32)
+    found = Outputs(np.zeros((len(encoded), len(classifier.taxonomy)), np.float32), np.zeros(len(encoded), np.bool_))
     for batch in by_length(encoded, size):
-        found[batch] = classifier.logits([encoded[each] for each in batch])
+        found.logits[batch], found.chinese[batch] = classifier.outputs([encoded[each] for each in batch])
     return found
 
 
 def wrongly_sure(classifier: Classifier, texts: Sequence[str]) -> float:
     """Return which share of texts that nobody should answer is sure all the same."""
-    chinese = classifier.chinese(classifier.encode(texts))
-    return float((classifier.clear(logits_of_texts(classifier, texts), chinese) >= 0).mean())
+    return float((classifier.clear(*outputs_of_texts(classifier, texts)) >= 0).mean())
 
 
 def groups_of(rows: Sequence[Row], named: Mapping[str, Sequence[str]] | None = None) -> dict[str, Ints]:

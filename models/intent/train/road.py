@@ -22,16 +22,16 @@ import numpy as np
 import torch
 
 from models.intent.classifier import FORMAT, MODEL, NOTES, TAXONOMY, TOKENIZER, ArtifactNotes, Classifier, Gauge
-from models.intent.metrics import Floats, Ints
+from models.intent.metrics import Floats
 from models.intent.taxonomy import OUT_OF_SCOPE, Taxonomy
 from models.intent.tokenizer import MAX_TOKENS, TextTokenizer
 from models.intent.train.encoder import Encoder
 from models.intent.train.export import Exporter
 from models.intent.train.fitting import Progress, Watch, evened
-from models.intent.train.gauging import Calibrator, Read
+from models.intent.train.gauging import Calibrator
 from models.intent.train.noise import Variants
 from models.intent.train.recipe import Recipe
-from models.intent.train.report import Measured, logits_of_texts
+from models.intent.train.report import Measured, outputs_of_texts
 from models.intent.train.rounding import Rounding
 from models.intent.train.rows import Row, check_enough, shipped_sentences, split, without
 from models.intent.train.start import Shape, starting_tokenizer, starting_weights
@@ -242,31 +242,23 @@ class Road:
         _write_notes(self._out, notes)
         plain = Classifier.load(self._out)
         texts = [row.text for row in self._measured]
-        calibrator = self._calibrator(plain)
-        unknown = logits_of_texts(plain, self._labels.unknown) if self._labels.unknown else None
-        gauges, student = calibrator.gauge(logits_of_texts(plain, texts), unknown)
+        labels = np.array([self._index[row.intent] for row in self._measured])
+        seen = outputs_of_texts(plain, texts)
+        calibrator = Calibrator(
+            labels=labels,
+            sources=[row.source for row in self._held_out],
+            chinese=seen.chinese,
+            out_of_scope=self._index[OUT_OF_SCOPE],
+            recipe=self._recipe,
+        )
+        unknown = outputs_of_texts(plain, self._labels.unknown) if self._labels.unknown else None
+        gauges, student = calibrator.gauge(seen.logits, unknown)
         notes = msgspec.structs.replace(notes, offset=gauges.offset, en=gauges.en, zh=gauges.zh)
         _write_notes(self._out, notes)
         _, taught = calibrator.gauge(logits_of(teacher, tokenizer.encode(texts)).numpy(), None)
         counts = len(self._labels.unlabelled), len(self._labels.unknown)
-        return Made(notes, self._learnt, self._measured, *counts, self._as_measured(student), self._as_measured(taught))
-
-    def _calibrator(self, plain: Classifier) -> Calibrator:
-        texts = [row.text for row in self._measured]
-        return Calibrator(
-            labels=self._labels_of_measured(),
-            sources=[row.source for row in self._held_out],
-            chinese=plain.chinese(plain.encode(texts)),
-            unknown_chinese=plain.chinese(plain.encode(self._labels.unknown)),
-            out_of_scope=self._index[OUT_OF_SCOPE],
-            recipe=self._recipe,
-        )
-
-    def _labels_of_measured(self) -> Ints:
-        return np.array([self._index[row.intent] for row in self._measured])
-
-    def _as_measured(self, read: Read) -> Measured:
-        return Measured(self._measured, read.probabilities, read.clear, self._labels_of_measured())
+        both = [Measured(self._measured, read.probabilities, read.clear, labels) for read in (student, taught)]
+        return Made(notes, self._learnt, self._measured, *counts, *both)
 
 
 def _within(name: str, layers: int) -> bool:

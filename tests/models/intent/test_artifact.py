@@ -60,12 +60,12 @@ def test_serving_imports_no_training_library():
 
 
 def test_each_text_gives_the_same_alone_in_a_batch_and_at_every_position(classifier, encoded):
-    alone = np.concatenate([classifier.logits([each]) for each in encoded])
+    alone = np.concatenate([classifier.outputs([each]).logits for each in encoded])
     size = 16
     for start in range(0, len(encoded) - size + 1, size):
         batch, wanted = encoded[start : start + size], alone[start : start + size]
         for turn in range(size):
-            together = classifier.logits(batch[turn:] + batch[:turn])
+            together = classifier.outputs(batch[turn:] + batch[:turn]).logits
             assert np.abs(together - np.roll(wanted, -turn, 0)).max() < BOUND
 
 
