@@ -15,8 +15,7 @@ STORE_DOWN = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, Ou
 #: An append of 1,000 messages takes a few milliseconds; a store that is silent this long is stuck.
 SOCKET_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 2.0
-#: Of one process. A crowd that comes at once waits for its turn; hundreds of new connections would only make the store
-#: slower for all of them, until each gives up.
+#: Of one process: a crowd of requests waits for its turn instead of opening a connection each.
 MOST_CONNECTIONS = 64
 
 
