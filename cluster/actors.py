@@ -11,6 +11,7 @@ import ray
 from ray.exceptions import ActorDiedError, RayActorError, RayError, RayTaskError
 
 from cluster.clients import RouterClient, Transport
+from cluster.direct import DirectCaller, Whereabouts
 from cluster.settings import Settings
 from models.domain.errors import Unavailable
 
@@ -30,6 +31,7 @@ OUTBOX = "outbox"
 #: The Serve application of a system, and its deployment that understands texts.
 APP_NAME = "raydesk"
 INTENT_MODEL = "IntentModel"
+LOOPBACK = "127.0.0.1"
 
 
 class Calls(Protocol):
@@ -49,12 +51,12 @@ class NamedActor:
     """
 
     def __init__(self, name: str, namespace: str) -> None:
-        self._name = name
-        self._namespace = namespace
+        self.name = name
+        self.namespace = namespace
         self._handle: Any = None
 
     def _look_up(self) -> Any:
-        return cast("Any", ray.get_actor(self._name, namespace=self._namespace))
+        return cast("Any", ray.get_actor(self.name, namespace=self.namespace))
 
     async def call(self, method: str, *args: Any) -> Any:
         """Call a method and wait for its result.
@@ -70,27 +72,39 @@ class NamedActor:
         except ActorDiedError:
             # dead for good under this handle; a new actor may have the name
             self._handle = None
-            raise Unavailable(f"{self._name} is down") from None
+            raise Unavailable(f"{self.name} is down") from None
         except RayActorError:
-            raise Unavailable(f"{self._name} is restarting") from None
+            raise Unavailable(f"{self.name} is restarting") from None
         except RayTaskError:
             # what the method itself raised
             raise
         except RayError as error:
             # the call or its answer was lost on the way, so it may have run
-            raise Unavailable(f"{self._name} did not answer: {type(error).__name__}") from None
+            raise Unavailable(f"{self.name} did not answer: {type(error).__name__}") from None
         except ValueError:
-            raise Unavailable(f"{self._name} is not there") from None
+            raise Unavailable(f"{self.name} is not there") from None
 
 
 def router_transport(namespace: str, shards: int) -> Transport:
-    """Return the transport of a `RouterClient` over Ray actor calls."""
-    routers = [NamedActor(router_name(shard), namespace) for shard in range(shards)]
+    """Return the transport of a `RouterClient`: Ray tells where a router listens, and batches go straight to it."""
+    routers = [_direct_to(NamedActor(router_name(shard), namespace)) for shard in range(shards)]
 
     async def carry(shard: int, sender: str, generation: int, number: int, payload: bytes) -> bytes:
-        return await routers[shard].call("apply", sender, generation, number, payload)
+        return await routers[shard].call(sender, generation, number, payload)
 
     return carry
+
+
+def _direct_to(actor: NamedActor) -> DirectCaller:
+    async def find() -> Whereabouts | None:
+        return await actor.call("whereabouts")
+
+    return DirectCaller(actor.name, find)
+
+
+def own_address() -> str:
+    """Return the address at which other nodes reach this process' node; the loopback's if Ray does not run."""
+    return ray.util.get_node_ip_address() if ray.is_initialized() else LOOPBACK
 
 
 def router_client(settings: Settings) -> RouterClient:

@@ -23,9 +23,10 @@ from typing import Any
 import msgspec
 from redis.exceptions import RedisError
 
-from cluster.actors import DISPATCHER, Calls, NamedActor
+from cluster.actors import DISPATCHER, Calls, NamedActor, own_address
 from cluster.bot import make_bot
 from cluster.codec import decode_commands, encode_placements, encode_replies
+from cluster.direct import DirectServer, Whereabouts
 from cluster.settings import Settings
 from cluster.store.directory import Directory
 from cluster.store.timeline import TimelineStore
@@ -106,6 +107,7 @@ class RouterActor:
         )
         # even without a bot: what it held when it was switched off is due as well
         sweep = BotSweep(self._store, Directory(self._redis), settings.accounts, self._slots, self._give_itself)
+        self._server = DirectServer(self.apply)
         settle_garbage_collector()
         give_way_to_ray()
         # Ray builds the actor inside its running event loop
@@ -164,16 +166,22 @@ class RouterActor:
         """Answer with the epoch once the router serves; 0 while it does not."""
         return self._epoch
 
+    async def whereabouts(self) -> Whereabouts | None:
+        """Tell where batches are taken, None before that."""
+        return self._server.whereabouts
+
     async def drain(self) -> None:
         """Finish the turn under way, tell the dispatcher, and take no more."""
         self._closing = True
         self._wake.set()
         await asyncio.wait([self._tasks[0]], timeout=self._settings.router.deadline_s)
+        await self._server.aclose()
         # what the bot still owes is due in the store
         await self._hearing.aclose()
         await self._beacon.forget()
 
     async def _work(self) -> None:
+        await self._server.start(own_address())
         while not (self._closing and not self._arrived):
             try:
                 if not self._epoch:
