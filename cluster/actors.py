@@ -104,7 +104,7 @@ def _direct_to(actor: NamedActor) -> DirectCaller:
 
 def own_address() -> str:
     """Return the address at which other nodes reach this process' node; the loopback's if Ray does not run."""
-    return ray.util.get_node_ip_address() if ray.is_initialized() else LOOPBACK
+    return cast("str", ray.util.get_node_ip_address()) if ray.is_initialized() else LOOPBACK
 
 
 def router_client(settings: Settings) -> RouterClient:

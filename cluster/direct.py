@@ -89,7 +89,7 @@ class _Frames(asyncio.Protocol):
             start = at + _LENGTH_BYTES
             length = int.from_bytes(buffer[at:start], "little")
             if length > self.most_bytes:
-                self.transport.abort()
+                self.hang_up()
                 return
             if len(buffer) < start + length:
                 break
@@ -98,9 +98,15 @@ class _Frames(asyncio.Protocol):
                 self.take(buffer[start:at])
             except msgspec.DecodeError as error:
                 log.warning("a connection brought what is no call or answer: %s", error)
-                self.transport.abort()
+                self.hang_up()
                 return
         del buffer[:at]
+
+    def hang_up(self) -> None:
+        """End the connection at once; what is under way on it is lost."""
+        transport, self.transport = self.transport, None
+        if transport is not None:
+            transport.abort()
 
     def send(self, content: bytes) -> None:
         """Write a frame, if somebody still listens."""
@@ -205,8 +211,8 @@ class _Guest(_Frames):
         elif self._server.admits(content):
             self._admitted = True
             self.most_bytes = _MOST_BYTES
-        elif self.transport is not None:
-            self.transport.abort()
+        else:
+            self.hang_up()
 
 
 class _Line(_Frames):
@@ -237,6 +243,8 @@ class _Line(_Frames):
 
     async def call(self, sender: str, generation: int, number: int, payload: bytes) -> bytes:
         """Call, and wait for the answer."""
+        if self.transport is None:
+            raise Unavailable(f"{self._name} went away")
         self._calls = at = self._calls + 1
         future = self._waiting[at] = asyncio.get_running_loop().create_future()
         self.send(_encode(_Call(at, sender, generation, number, payload)))
@@ -244,8 +252,7 @@ class _Line(_Frames):
             return await future
         except asyncio.CancelledError:
             # the caller's patience ended; nobody knows whether the process still is behind this connection
-            if self.transport is not None:
-                self.transport.abort()
+            self.hang_up()
             raise
 
 
