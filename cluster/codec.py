@@ -8,11 +8,13 @@ from models.domain.commands import AnyCommand, AnyReply, Command, Reply
 from models.domain.conversation import Placement
 from models.intent.taxonomy import Intent
 from models.intent.understanding import Understanding
+from models.routing.desk_reports import DeskReport
 
 _encode = msgspec.msgpack.Encoder().encode
 _commands = msgspec.msgpack.Decoder(list[AnyCommand])
 _replies = msgspec.msgpack.Decoder(list[AnyReply])
 _placements = msgspec.msgpack.Decoder(list[Placement])
+_desk_report = msgspec.msgpack.Decoder(DeskReport)
 _intents = msgspec.msgpack.Decoder(list[Intent])
 _understandings = msgspec.msgpack.Decoder(list[Understanding | None])
 
@@ -49,6 +51,16 @@ def encode_placements(placements: Sequence[Placement]) -> bytes:
 def decode_placements(payload: bytes) -> list[Placement]:
     """Read what a dispatcher must hear."""
     return _placements.decode(payload)
+
+
+def encode_desk_report(report: DeskReport) -> bytes:
+    """Write what a gateway tells of its desks."""
+    return _encode(report)
+
+
+def decode_desk_report(payload: bytes) -> DeskReport:
+    """Read what a gateway tells of its desks."""
+    return _desk_report.decode(payload)
 
 
 def encode_understandings(understandings: Sequence[Understanding | None]) -> bytes:

@@ -6,6 +6,7 @@ as long as the same ones live (rendezvous hashing, https://en.wikipedia.org/wiki
 when one dies only its own sockets move, and all processes agree without talking to each other.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
@@ -54,7 +55,7 @@ def _weight(name: str, key: str) -> bytes:
 
 
 class LiveGateways:
-    """The living gateways as the store tells, remembered for a second."""
+    """The living gateways as the store tells, remembered for a second; however many ask, it is read once."""
 
     def __init__(self, redis: Redis, *, monotonic: Callable[[], float]) -> None:
         """Read through ``redis``; ``monotonic`` is a clock in seconds that never steps back."""
@@ -62,6 +63,7 @@ class LiveGateways:
         self._monotonic = monotonic
         self._found: list[LiveGateway] = []
         self._read_at = float("-inf")
+        self._reading: asyncio.Task[list[LiveGateway]] | None = None
 
     async def __call__(self) -> list[LiveGateway]:
         """List the living gateways.
@@ -69,10 +71,18 @@ class LiveGateways:
         Raises:
             redis.exceptions.RedisError: the store does not answer and nothing fresh is remembered.
         """
-        now = self._monotonic()
-        if now - self._read_at >= CACHE_S:
-            self._found = await self._read()
-            self._read_at = now
+        if self._monotonic() - self._read_at < CACHE_S:
+            return self._found
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.ensure_future(self._refresh())
+            self._reading.add_done_callback(_heard)
+        # whoever leaves does not end the reading of the others
+        return await asyncio.shield(self._reading)
+
+    async def _refresh(self) -> list[LiveGateway]:
+        began_at = self._monotonic()
+        self._found = await self._read()
+        self._read_at = began_at
         return self._found
 
     async def _read(self) -> list[LiveGateway]:
@@ -82,6 +92,12 @@ class LiveGateways:
                 pipe.get(keys.alive("gateway", name.decode()))
             reports = cast("list[bytes | None]", await pipe.execute())
         return [gateway for report in reports if report and (gateway := _decoded(report))]
+
+
+def _heard(reading: "asyncio.Task[list[LiveGateway]]") -> None:
+    """Take note of how a reading ended, which those who waited for it may have left before."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 def _decoded(report: bytes) -> LiveGateway | None:

@@ -9,14 +9,12 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
-
-import msgspec
 
 from cluster.actors import DISPATCHER, router_client
 from cluster.clients import RouterClient
-from cluster.codec import decode_placements
+from cluster.codec import decode_desk_report, decode_placements
 from cluster.settings import Settings
 from cluster.store.directory import Directory
 from cluster.store.dispatching import DispatchingStore
@@ -24,6 +22,7 @@ from cluster.store.valkey import STORE_DOWN, connect
 from cluster.telemetry import Beacon
 from deployments.dispatching import AUDIT_S, POLL_S, AccountDispatch
 from models.domain.errors import BadRequest
+from models.routing.desk_reports import DeskOf, ReportedDesks
 from models.routing.terms import Terms
 
 log = logging.getLogger("raydesk.dispatcher")
@@ -33,7 +32,7 @@ _SUPERSEDED = 70
 #: (https://github.com/python/cpython/issues/86296), so that one is not enough.
 _CANCEL_AGAIN_S = 0.05
 _STATUSES = ("online", "away", "offline")
-_reports = msgspec.msgpack.Decoder(tuple[str, list[tuple[str, str]]])
+_NOBODY: frozenset[str] = frozenset()
 
 
 class DispatcherActor:
@@ -65,7 +64,7 @@ class DispatcherActor:
         self._poll_s = poll_s
         self._accounts: dict[str, AccountDispatch] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._desks: dict[str, dict[str, frozenset[str]]] = {}
+        self._reports = ReportedDesks()
         self._rate = (time.monotonic(), 0, 0.0)
         self._draining = False
         self._beacon = Beacon(self._redis, DISPATCHER, DISPATCHER, self.stats)
@@ -83,16 +82,22 @@ class DispatcherActor:
         for placement in decode_placements(payload):
             self._of(placement.account).place(placement)
 
-    async def report_desks(self, payload: bytes) -> None:
-        """Hear of all desks of one gateway: its name, and (account, agent) pairs, as MessagePack."""
-        gateway, desks = _reports.decode(payload)
-        agents: dict[str, set[str]] = {}
-        for account, agent in desks:
-            agents.setdefault(account, set()).add(agent)
-        for account in agents:
+    async def report_desks(self, payload: bytes) -> bool:
+        """Hear of the desks of one gateway, an encoded `DeskReport`; False: it must tell all of them."""
+        report = decode_desk_report(payload)
+        if not self._reports.follows(report):
+            return False
+        opened, closed = _by_account(report.opened), _by_account(report.closed)
+        for account in opened:
             self._of(account)
         for name, account in self._accounts.items():
-            account.report_desks(gateway, frozenset(agents.get(name, ())))
+            if report.continues is None:
+                account.report_desks(report.gateway, opened.get(name, _NOBODY))
+            elif not account.change_desks(report.gateway, opened.get(name, _NOBODY), closed.get(name, _NOBODY)):
+                self._reports.forget(report.gateway)
+                return False
+        self._reports.taken(report)
+        return True
 
     async def set_presence(self, account: str, agent: str, status: str, reason: str = "") -> None:
         """Keep the presence that an agent chose, and act on it.
@@ -208,3 +213,10 @@ class DispatcherActor:
             except Exception:
                 log.exception("could not look for accounts")
             await asyncio.sleep(self._poll_s)
+
+
+def _by_account(desks: Iterable[DeskOf]) -> dict[str, frozenset[str]]:
+    agents: dict[str, set[str]] = {}
+    for account, agent in desks:
+        agents.setdefault(account, set()).add(agent)
+    return {account: frozenset(names) for account, names in agents.items()}

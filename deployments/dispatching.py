@@ -88,7 +88,7 @@ class AccountDispatch:
         self._poll_s = poll_s
         self._core: Dispatcher | None = None
         self._ended = False
-        self._desks: dict[str, frozenset[str]] = {}
+        self._desks: dict[str, set[str]] = {}
         self._reads: set[str] = set()
         self._users: list[User] = []
         self._suspects: set[str] = set()
@@ -120,13 +120,38 @@ class AccountDispatch:
         """Hear of all agents who have a desk at ``gateway``."""
         if not agents and gateway not in self._desks:
             return
-        self._desks[gateway] = agents
-        if not agents:
-            del self._desks[gateway]
-        if self._core is None:
-            return
-        self._carry_out(self._core.desks_reported(gateway, agents, self._now_ms()))
-        if not all(map(self._core.knows_agent, agents)):
+        self._note_desks(gateway, set(agents))
+        if self._core is not None:
+            self._carry_out(self._core.desks_reported(gateway, agents, self._now_ms()))
+            self._look_for(self._core, agents)
+
+    def change_desks(self, gateway: str, opened: frozenset[str], closed: frozenset[str]) -> bool:
+        """Hear which agents came to have a desk at ``gateway``, or have none left; False: all must be told.
+
+        Neither says that it lives.
+        """
+        held = self._desks.get(gateway, set[str]())
+        if held and self._core is not None and not self._core.hears(gateway):
+            # it was silent for so long that its desks were given up
+            return False
+        if held or opened:
+            held |= opened
+            held -= closed
+            self._note_desks(gateway, held)
+            if self._core is not None:
+                self._carry_out(self._core.desks_changed(gateway, opened, closed, self._now_ms()))
+                self._look_for(self._core, opened)
+        return True
+
+    def _note_desks(self, gateway: str, agents: set[str]) -> None:
+        if agents:
+            self._desks[gateway] = agents
+        else:
+            self._desks.pop(gateway, None)
+
+    def _look_for(self, core: Dispatcher, agents: Iterable[str]) -> None:
+        """Look for users soon if there are some among ``agents`` whom nobody told us of."""
+        if not all(map(core.knows_agent, agents)):
             self._poll_at = min(self._poll_at, self._polled_at + _SOONEST_POLL_S)
             self._wake.set()
 

@@ -15,6 +15,7 @@ from picows import WSCloseCode, WSUpgradeRequest, ws_create_server
 
 from cluster.actors import DISPATCHER, Calls, NamedActor, router_client
 from cluster.clients import RouterClient
+from cluster.codec import encode_desk_report
 from cluster.settings import Settings
 from cluster.store import keys
 from cluster.store.reading import Reading
@@ -31,12 +32,15 @@ from models.domain.commands import AnyCommand, AnyReply
 from models.domain.errors import RaydeskError, Unavailable
 from models.protocol.methods import Ok
 from models.protocol.openrpc import openrpc_document
+from models.routing.desk_reports import OpenDesks
 from models.security.tokens import AgentClaims, TokenSigner
 
 log = logging.getLogger(__name__)
 _RETRY_S = 0.1
-#: How often every gateway tells the dispatcher all its desks; the dispatcher counts one gone after three misses.
+#: How often every gateway tells the dispatcher that it lives; the dispatcher counts one gone after three misses.
 _REPORT_S = 2.0
+#: Between two reports while desks come and go: those of many share one, and none waits long.
+_REPORT_PAUSE_S = 0.02
 _SWEEP_S = 1.0
 #: picows allocates this much per socket; most frames are smaller and the buffer grows for the others.
 _READ_BUFFER_BYTES = 2048
@@ -79,7 +83,7 @@ class GatewayActor:
         self.flusher = Flusher()
         self._sessions: set[Session] = set()
         self._addresses: Counter[str] = Counter()
-        self._desks: Counter[tuple[str, str]] = Counter()
+        self._desks = OpenDesks(self._name, time.time_ns())
         self._desks_changed = asyncio.Event()
         self._desk_acks: dict[tuple[str, str], int] = {}
         self._visit_acks: dict[tuple[str, str], str] = {}
@@ -168,34 +172,25 @@ class GatewayActor:
         if not self._addresses[session.address]:
             del self._addresses[session.address]
         if session.channel:
-            self._background(self.hub.leave(session.channel, session))
+            self.hub.leave(session.channel, session)
         if isinstance(session, DeskSession) and session.claims is not None:
-            self._count_desk((session.claims.account, session.claims.agent), -1)
+            self._desks.close((session.claims.account, session.claims.agent))
+            self._desks_changed.set()
 
     async def feed(self, session: Session, channel: str) -> None:
         """Feed a session from ``channel`` instead of the one before; returns once nothing can be missed."""
         before, session.channel = session.channel, channel
         if before and before != channel:
-            await self.hub.leave(before, session)
+            self.hub.leave(before, session)
         await self.hub.join(channel, session)
         if session.transport is None:
             # the socket went while we waited, and its channel with it
-            await self.hub.leave(channel, session)
-
-    def _background(self, work: Any) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.append(task)
-        task.add_done_callback(self._tasks.remove)
-
-    def _count_desk(self, desk: tuple[str, str], change: int) -> None:
-        self._desks[desk] += change
-        if self._desks[desk] <= 0:
-            del self._desks[desk]
-        self._desks_changed.set()
+            self.hub.leave(channel, session)
 
     def desk_opened(self, claims: AgentClaims) -> None:
         """Let the dispatcher know that a desk of this agent is open."""
-        self._count_desk((claims.account, claims.agent), 1)
+        self._desks.open((claims.account, claims.agent))
+        self._desks_changed.set()
 
     async def presence_of(self, claims: AgentClaims, wanted: str | None) -> str:
         """Return an agent's presence, or set the one ``wanted``."""
@@ -231,8 +226,7 @@ class GatewayActor:
     # -- the gateway's own tasks ------------------------------------------------------------------------
 
     async def _report_desks(self) -> None:
-        """Tell the dispatcher all our desks, at once when they change and every two seconds."""
-        encode = msgspec.msgpack.Encoder().encode
+        """Tell the dispatcher which desks came and went, soon after they did, and every two seconds that we live."""
         while True:
             try:
                 async with asyncio.timeout(_REPORT_S):
@@ -240,14 +234,18 @@ class GatewayActor:
             except TimeoutError:
                 pass
             self._desks_changed.clear()
+            pause_s = _RETRY_S
             try:
-                await self._dispatcher.call("report_desks", encode((self._name, list(self._desks))))
+                report = encode_desk_report(self._desks.report())
+                self._desks.heard(known=await self._dispatcher.call("report_desks", report))
+                pause_s = _REPORT_PAUSE_S
             except Unavailable:
-                await asyncio.sleep(_RETRY_S)
-                self._desks_changed.set()
+                log.debug("the dispatcher does not hear of the desks now")
             except Exception:
                 log.exception("could not report the desks")
-                await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(pause_s)
+            if not self._desks.settled:
+                self._desks_changed.set()
 
     async def _sweep(self) -> None:
         """Close what never opened or has expired, and write the acks."""
@@ -296,7 +294,7 @@ class GatewayActor:
         return {
             "url": self._url(),
             "sockets": len(self._sessions),
-            "desks": sum(self._desks.values()),
+            "desks": len(self._desks),
             "channels": self.hub.channels,
             "waiting": self.router.waiting,
             "batches": self.router.batches,

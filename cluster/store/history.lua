@@ -1,13 +1,20 @@
--- A page of a conversation's messages, read at one instant.
--- KEYS[1] record; KEYS[2] session list (newest first)
--- ARGV[1] first message wanted is the newest with seq < this, or 0 for the newest; ARGV[2] how many
--- Returns {record or false, length, {messages, newest first}}
-local length = redis.call('LLEN', KEYS[2])
-local before = tonumber(ARGV[1])
-local skip = 0
-if before > 0 and before <= length then skip = length - before + 1 end
-return {
-  redis.call('GET', KEYS[1]),
-  length,
-  redis.call('LRANGE', KEYS[2], skip, skip + tonumber(ARGV[2]) - 1),
-}
+-- Pages of conversations' messages, all read at one instant.
+-- KEYS for each page: record, session list (newest first)
+-- ARGV for each page: the first message wanted is the newest with seq < this, or 0 for the newest; how many
+-- Returns for each page {record or false, length, {messages, newest first}}
+local function page(record, session, before, limit)
+  local length = redis.call('LLEN', session)
+  local skip = 0
+  if before > 0 and before <= length then skip = length - before + 1 end
+  return {
+    redis.call('GET', record),
+    length,
+    redis.call('LRANGE', session, skip, skip + limit - 1),
+  }
+end
+
+local pages = {}
+for n = 1, #KEYS / 2 do
+  pages[n] = page(KEYS[2 * n - 1], KEYS[2 * n], tonumber(ARGV[2 * n - 1]), tonumber(ARGV[2 * n]))
+end
+return pages

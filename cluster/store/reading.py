@@ -1,12 +1,16 @@
-"""What gateways and ingress read: a desk's start or resume, a visit's start or resume, pages of history."""
+"""What gateways and ingress read: a desk's start or resume, a visit's start or resume, pages of history.
 
-from collections.abc import Awaitable
+What many ask for at the same time is read with few commands (`cluster.store.gathering`), each answer at one instant.
+"""
+
+from collections.abc import Awaitable, Sequence
 from typing import Any, cast
 
 import msgspec
 from redis.asyncio import Redis
 
 from cluster.store import keys
+from cluster.store.gathering import GatheringByAccount
 from cluster.store.valkey import script
 from models.domain.conversation import ContactRecord, ConversationRecord
 from models.domain.errors import CursorAhead, NotFound
@@ -24,6 +28,11 @@ CONTEXT_MESSAGES = 5
 VISIT_MESSAGES = 50
 #: How many messages a visitor's resume replays before it becomes a fresh start.
 VISIT_REPLAY = 500
+#: Read by one command at most: records are small; a desk or a page may be 500 messages, and the store does nothing
+#: else meanwhile.
+_MOST_RECORDS, _MOST_DESKS, _MOST_PAGES = 256, 16, 16
+#: A page of a conversation as the store gives it: record, length, messages newest first.
+_Page = tuple[bytes | None, int, list[bytes]]
 
 
 class DeskState(msgspec.Struct, frozen=True):
@@ -65,6 +74,9 @@ class Reading:
         self._redis = redis
         self._desk_open = redis.register_script(script("desk_open"))
         self._history = redis.register_script(script("history"))
+        self._records = GatheringByAccount(self._read_records, most=_MOST_RECORDS)
+        self._desks = GatheringByAccount(self._read_desks, most=_MOST_DESKS)
+        self._pages = GatheringByAccount(self._read_pages, most=_MOST_PAGES)
 
     async def desk(self, account: str, agent: str, cursor: int | None) -> DeskState:
         """Read what a desk needs, at one instant.
@@ -76,16 +88,7 @@ class Reading:
         Raises:
             CursorAhead: the log has not reached this cursor.
         """
-        kind, newest, found = await self._desk_open(
-            keys=[keys.desk_log(account, agent), keys.holds(account, agent)],
-            args=[
-                -1 if cursor is None else cursor,
-                REPLAY_ENTRIES,
-                CONTEXT_MESSAGES,
-                keys.conversation(account, ""),
-                keys.session(account, ""),
-            ],
-        )
+        kind, newest, found = await self._desks.ask(account, (agent, cursor))
         if kind == b"ahead":
             raise CursorAhead(f"cursor {cursor} is ahead of this desk's log, which is at {newest}")
         if kind == b"snapshot" or cursor is None:
@@ -97,7 +100,7 @@ class Reading:
     async def contact(self, account: str, contact: str) -> tuple[str, ContactRecord | None]:
         """Return who a contact is after all moves, and its record."""
         for _ in range(_MOST_MOVES):
-            data = await self._get(keys.contact(account, contact))
+            data = await self._records.ask(account, keys.contact(account, contact))
             record = _contact.decode(data) if data else None
             if record is None or not record.moved_to:
                 return contact, record
@@ -156,7 +159,7 @@ class Reading:
 
     async def _check_own(self, account: str, contact: str, conversation: str) -> None:
         """Refuse a cursor into a conversation that was never this contact's."""
-        data = await self._get(keys.conversation(account, conversation))
+        data = await self._records.ask(account, keys.conversation(account, conversation))
         owner = _record.decode(data).contact if data else ""
         if not owner or (await self.contact(account, owner))[0] != contact:
             raise CursorAhead("this cursor is of no conversation of this visitor")
@@ -165,10 +168,7 @@ class Reading:
         self, account: str, conversation: str, before: int | None, limit: int
     ) -> tuple[ConversationRecord | None, int, list[bytes]]:
         """Return a conversation's record, its length, and a page of its messages' JSON, newest first."""
-        record, length, messages = await self._history(
-            keys=[keys.conversation(account, conversation), keys.session(account, conversation)],
-            args=[before or 0, limit],
-        )
+        record, length, messages = await self._pages.ask(account, (conversation, before or 0, limit))
         return (_record.decode(record) if record else None), length, messages
 
     async def history(
@@ -200,8 +200,30 @@ class Reading:
         oldest = min(before - 1 if before else length, length) - len(messages) + 1
         return (_public(shown) if contact is not None else shown), oldest > 1
 
-    async def _get(self, name: str) -> bytes | None:
-        return await cast("Awaitable[Any]", self._redis.get(name))
+    # -- many at once
+
+    async def _read_records(self, _: str, names: Sequence[str]) -> Sequence[bytes | None]:
+        return await cast("Awaitable[Any]", self._redis.mget(names))
+
+    async def _read_desks(self, account: str, desks: Sequence[tuple[str, int | None]]) -> Sequence[Any]:
+        return await self._desk_open(
+            keys=[key for agent, _ in desks for key in (keys.desk_log(account, agent), keys.holds(account, agent))],
+            args=[
+                REPLAY_ENTRIES,
+                CONTEXT_MESSAGES,
+                keys.conversation(account, ""),
+                keys.session(account, ""),
+                *(-1 if cursor is None else cursor for _, cursor in desks),
+            ],
+        )
+
+    async def _read_pages(self, account: str, pages: Sequence[tuple[str, int, int]]) -> Sequence[_Page]:
+        return await self._history(
+            keys=[
+                key for name, _, _ in pages for key in (keys.conversation(account, name), keys.session(account, name))
+            ],
+            args=[arg for _, before, limit in pages for arg in (before, limit)],
+        )
 
 
 def _public(messages: list[bytes]) -> list[bytes]:

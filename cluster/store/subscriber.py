@@ -5,6 +5,9 @@ the connection breaks. A break is never silent: the connection is made again, ev
 subscribed again, and then ``on_restored`` is called so that the caller fills the gap from the logs.
 What the store publishes between the break and that call is passed over: the logs have it too.
 
+All channels that are wanted, or wanted no more, within one tick go out as one command each way: when
+hundreds of sockets open at once, a command and a wake-up for each would be most of the work.
+
 It reads replies straight from the client library's connection, so every kind of URL works, and a
 message costs one dictionary look-up instead of the library's PubSub machinery.
 """
@@ -12,14 +15,15 @@ message costs one dictionary look-up instead of the library's PubSub machinery.
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 log = logging.getLogger(__name__)
-#: Channels per SUBSCRIBE after a break: large enough to be quick, small enough not to stall the store.
+#: Channels per SUBSCRIBE: large enough to be quick, small enough not to stall the store.
 _CHUNK = 500
 _RETRY_S = 0.05
 #: A connection on which not even a pong came for this long is dead, though nobody told us.
@@ -48,7 +52,13 @@ class Subscriber:
         self._redis = redis
         self._on_message = on_message
         self._on_restored = on_restored
-        self._wanted: dict[bytes, asyncio.Future[None]] = {}
+        #: channel -> who waits for its confirmation; None: it is confirmed.
+        self._wanted: dict[bytes, asyncio.Future[None] | None] = {}
+        #: channels that came or went since the store was told last.
+        self._unsaid: set[bytes] = set()
+        #: channel -> confirmations on their way; only the last one speaks of what is wanted now.
+        self._unconfirmed: Counter[bytes] = Counter()
+        self._saying: asyncio.Task[None] | None = None
         self._connection: Any = None
         self._connected = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -61,6 +71,8 @@ class Subscriber:
     async def aclose(self) -> None:
         """Drop the connection; closing twice is safe."""
         tasks, self._tasks = self._tasks, []
+        if self._saying is not None:
+            tasks.append(self._saying)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -69,32 +81,56 @@ class Subscriber:
     async def subscribe(self, channel: str) -> None:
         """Wait until the store confirmed that it sends us ``channel``."""
         name = channel.encode()
-        confirmed = self._wanted.get(name)
-        if confirmed is None:
-            confirmed = self._wanted[name] = asyncio.get_running_loop().create_future()
-            await self._send("SUBSCRIBE", name)
-        await asyncio.shield(confirmed)
+        if name not in self._wanted:
+            self._wanted[name] = asyncio.get_running_loop().create_future()
+            self._changed(name)
+        confirmed = self._wanted[name]
+        if confirmed is not None:
+            await asyncio.shield(confirmed)
 
-    async def unsubscribe(self, channel: str) -> None:
+    def unsubscribe(self, channel: str) -> None:
         """Stop getting ``channel``; messages under way may still arrive."""
-        confirmed = self._wanted.pop(channel.encode(), None)
+        name = channel.encode()
+        if name not in self._wanted:
+            return
+        confirmed = self._wanted.pop(name)
         if confirmed is not None:
             confirmed.cancel()
-            await self._send("UNSUBSCRIBE", channel.encode())
+        self._changed(name)
 
-    async def _send(self, *command: bytes | str) -> None:
-        """Send a command if connected; if not, connecting again says all that is wanted.
+    def _changed(self, name: bytes) -> None:
+        """Have the store told of it, if connected; if not, connecting again says all that is wanted."""
+        if not self._connected.is_set():
+            return
+        self._unsaid.add(name)
+        if self._saying is None or self._saying.done():
+            # a task of its own: a caller that is cancelled must not cut a command in half
+            self._saying = asyncio.ensure_future(self._say())
 
-        A caller that is cancelled does not cut the command in half: the client would drop everybody's connection.
-        """
-        await asyncio.shield(asyncio.ensure_future(self._say(*command)))
-
-    async def _say(self, *command: bytes | str) -> None:
-        if self._connected.is_set():
+    async def _say(self) -> None:
+        while self._unsaid and (connection := self._connection) is not None:
+            names, self._unsaid = self._unsaid, set[bytes]()
+            wanted = [name for name in names if name in self._wanted]
             try:
-                await self._connection.send_command(*command)
+                for chunk in _chunks([*names.difference(wanted)]):
+                    await connection.send_command("UNSUBSCRIBE", *chunk)
+                for chunk in _chunks(wanted):
+                    await self._ask_for(connection, chunk)
             except (RedisError, OSError):
-                await self._drop()
+                await self._drop_only(connection)
+            except Exception:
+                # whatever it was: connecting again says all that is wanted
+                log.exception("the store could not be told what we want to hear")
+                await self._drop_only(connection)
+
+    async def _drop_only(self, connection: Any) -> None:
+        if self._connection is connection:
+            await self._drop()
+
+    async def _ask_for(self, connection: Any, names: Sequence[bytes]) -> None:
+        if self._connection is connection:
+            self._unconfirmed.update(names)
+        await connection.send_command("SUBSCRIBE", *names)
 
     async def _run(self) -> None:
         first = True
@@ -118,13 +154,14 @@ class Subscriber:
         await connection.connect()
         self._connection = connection
         self._heard_at = asyncio.get_running_loop().time()
-        # what is asked for while we say what is wanted goes out by itself, in `subscribe`
-        self._connected.set()
+        self._unsaid.clear()
+        self._unconfirmed.clear()
         channels = list(self._wanted)
+        # what is asked for while we say what is wanted goes out by itself
+        self._connected.set()
         confirmed: set[bytes] = set()
-        for start in range(0, len(channels), _CHUNK):
-            chunk: Sequence[bytes] = channels[start : start + _CHUNK]
-            await connection.send_command("SUBSCRIBE", *chunk)
+        for chunk in _chunks(channels):
+            await self._ask_for(connection, chunk)
             missing = set(chunk)
             while missing:
                 reply = cast("Any", await connection.read_response(timeout=_SILENCE_S))
@@ -132,6 +169,7 @@ class Subscriber:
                     raise ConnectionError(f"no word from the store for {_SILENCE_S} s")
                 kind, channel, _ = _parts(reply)
                 if kind == b"subscribe":
+                    self._note(channel)
                     missing.discard(channel)
                     confirmed.add(channel)
         for channel in confirmed:
@@ -153,12 +191,24 @@ class Subscriber:
         if kind == b"message":
             self._on_message(channel, payload)
         elif kind == b"subscribe":
+            self._note(channel)
             self._confirm(channel)
 
+    def _note(self, channel: bytes) -> None:
+        """Count a confirmation off."""
+        self._unconfirmed[channel] -= 1
+        if self._unconfirmed[channel] <= 0:
+            del self._unconfirmed[channel]
+
     def _confirm(self, channel: bytes) -> None:
+        """Tell who waits, unless the channel went and came again since that was asked for."""
+        if channel in self._unconfirmed or channel in self._unsaid:
+            return
         confirmed = self._wanted.get(channel)
-        if confirmed is not None and not confirmed.done():
-            confirmed.set_result(None)
+        if confirmed is not None:
+            self._wanted[channel] = None
+            if not confirmed.done():
+                confirmed.set_result(None)
 
     async def _watch(self) -> None:
         """Notice a connection that died without a word."""
@@ -170,15 +220,26 @@ class Subscriber:
                     if loop.time() - self._heard_at > _SILENCE_S:
                         await self._drop()
                     else:
-                        await self._send("PING")
+                        await self._ping()
             except Exception:
                 log.exception("the subscription could not be looked after")
+
+    async def _ping(self) -> None:
+        try:
+            await self._connection.send_command("PING")
+        except (RedisError, OSError):
+            await self._drop()
 
     async def _drop(self) -> None:
         self._connected.clear()
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.disconnect(nowait=True)
+
+
+def _chunks(names: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    for start in range(0, len(names), _CHUNK):
+        yield names[start : start + _CHUNK]
 
 
 def _parts(reply: Any) -> tuple[bytes, bytes, bytes]:

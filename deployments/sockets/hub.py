@@ -65,7 +65,7 @@ class Hub:
         self._listeners.setdefault(channel.encode(), set()).add(listener)
         await self._subscriber.subscribe(channel)
 
-    async def leave(self, channel: str, listener: Listener) -> None:
+    def leave(self, channel: str, listener: Listener) -> None:
         """Stop feeding ``listener``; the last one to leave ends the subscription."""
         name = channel.encode()
         listeners = self._listeners.get(name)
@@ -74,7 +74,7 @@ class Hub:
         listeners.discard(listener)
         if not listeners:
             del self._listeners[name]
-            await self._subscriber.unsubscribe(channel)
+            self._subscriber.unsubscribe(channel)
 
     def _on_message(self, channel: bytes, payload: bytes) -> None:
         for listener in tuple(self._listeners.get(channel, ())):

@@ -112,6 +112,15 @@ class Dispatcher:
         self._watch(self._roster.report(gateway, frozenset(agents), now_ms))
         return self._out(now_ms)
 
+    def desks_changed(self, gateway: str, opened: Iterable[str], closed: Iterable[str], now_ms: int) -> list[Order]:
+        """Hear which agents came to have a desk at ``gateway``, and which have none left; neither: it lives."""
+        self._watch(self._roster.change(gateway, frozenset(opened), frozenset(closed), now_ms))
+        return self._out(now_ms)
+
+    def hears(self, gateway: str) -> bool:
+        """Tell whether ``gateway`` was heard of and has not fallen silent since; else only all its desks will do."""
+        return self._roster.hears(gateway)
+
     def presence_set(self, agent: str, status: Status, now_ms: int) -> list[Order]:
         """Hear of the presence that an agent chose."""
         self._watch(self._roster.choose_presence(agent, status, now_ms))

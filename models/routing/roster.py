@@ -3,7 +3,7 @@
 * Load is the *set* of conversations that occupy an agent, never a count: taking or freeing one
   twice changes nothing, so capacity can neither be exceeded nor leak.
 * Presence is chosen (online, away, offline); being there needs a desk as well. Each gateway tells
-  the full set of agents whose desks it holds; a gateway that falls silent holds none.
+  which agents' desks it holds; a gateway that falls silent holds none.
 * Capacity decides who gets conversations, not the role: a supervisor with a capacity takes part,
   an agent with capacity 0 does not.
 """
@@ -74,7 +74,7 @@ class Roster:
         self._agents: dict[str, Agent] = {}
         self._open: dict[str, dict[str, Agent]] = {}
         self._indexed: dict[str, frozenset[str]] = {}
-        self._desks: dict[str, frozenset[str]] = {}
+        self._desks: dict[str, set[str]] = {}
         self._heard: Ranking[str, int] = Ranking()
         self._freed: set[str] = set()
 
@@ -133,14 +133,27 @@ class Roster:
     def report(self, gateway: str, names: frozenset[str], now_ms: int) -> list[str]:
         """Note all agents with a desk at ``gateway``. Return whose presence changed."""
         before = self._desks.get(gateway, _NOBODY)
-        self._desks[gateway] = names
+        return self.change(gateway, names - before, frozenset(before - names), now_ms)
+
+    def change(self, gateway: str, opened: frozenset[str], closed: frozenset[str], now_ms: int) -> list[str]:
+        """Note agents who came to have a desk at ``gateway``, or have none left. Return whose presence changed."""
+        here = self._desks.setdefault(gateway, set())
         self._heard.put(gateway, now_ms)
         changed: list[str] = []
-        for name in sorted(names ^ before):
+        for name in sorted(opened | closed):
             agent = self._agent(name, now_ms)
-            (agent.gateways.add if name in names else agent.gateways.discard)(gateway)
+            if name in opened:
+                here.add(name)
+                agent.gateways.add(gateway)
+            else:
+                here.discard(name)
+                agent.gateways.discard(gateway)
             changed += self._refresh(agent, now_ms)
         return changed
+
+    def hears(self, gateway: str) -> bool:
+        """Tell whether ``gateway`` was heard of and has not fallen silent since."""
+        return gateway in self._heard
 
     def forget_gateways(self, heard_until_ms: int, now_ms: int) -> list[str]:
         """Drop the desks of gateways last heard by then. Return whose presence changed."""

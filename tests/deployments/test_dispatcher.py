@@ -15,7 +15,7 @@ from argon2 import PasswordHasher
 from redis.asyncio import Redis
 
 from cluster.clients import RouterClient
-from cluster.codec import decode_commands, encode_placements, encode_replies
+from cluster.codec import decode_commands, encode_desk_report, encode_placements, encode_replies
 from cluster.settings import AccountSettings, Settings
 from cluster.settings_sections import DispatcherSettings, RouterSettings, StoreSettings
 from cluster.store import keys
@@ -28,6 +28,7 @@ from models.domain.commands import Accept, Decline, Fence, Offer, Receive, Resol
 from models.domain.conversation import ConversationRecord, placement_of
 from models.domain.errors import BadRequest, Unavailable
 from models.domain.ids import contact_id
+from models.routing.desk_reports import DeskReport, OpenDesks
 from models.timeline.shard import Shard
 from tests.fakes import LocalRouter
 
@@ -102,6 +103,7 @@ class World:
         self.actors = []
         self.ended = []
         self.open_desks = []
+        self.reported = 0
         self.gateway = None
 
     def router_client(self):
@@ -157,7 +159,9 @@ class World:
 
     async def report(self):
         for actor in self.actors:
-            await actor.report_desks(msgspec.msgpack.encode(("g0", self.open_desks)))
+            self.reported += 1
+            report = DeskReport(gateway="g0", life=1, number=self.reported, opened=self.open_desks)
+            assert await actor.report_desks(encode_desk_report(report))
 
     async def report_often(self):
         while True:
@@ -188,6 +192,53 @@ async def world(store_url, redis: Redis):
     world = World(store_url)
     yield world
     await world.aclose()
+
+
+async def told(actor, desks):
+    """Have a dispatcher hear the next report of a gateway; returns whether it knows all now."""
+    known = await actor.report_desks(encode_desk_report(desks.report()))
+    desks.heard(known=known)
+    return known
+
+
+async def test_a_desk_that_is_told_alone_counts_beside_those_told_before(world):
+    await world.hire("ada", capacity=1)
+    await world.hire("ben", capacity=1)
+    actor, desks = await world.running(), OpenDesks("g0", life=1)
+    desks.open((ACCOUNT, "ada"))
+    assert await told(actor, desks)
+    desks.open((ACCOUNT, "ben"))
+    assert await told(actor, desks)
+    await until(lambda: actor.stats()["present"] == 2)
+    desks.close((ACCOUNT, "ada"))
+    assert await told(actor, desks)
+    conversation = await world.write("v1")
+    await until(lambda: world.is_with(conversation, "ben"))
+    assert actor.stats()["present"] == 1
+
+
+async def test_a_new_dispatcher_asks_for_all_desks_whatever_it_is_told(world):
+    await world.hire("ada", capacity=1)
+    old, desks = await world.running(), OpenDesks("g0", life=1)
+    desks.open((ACCOUNT, "ada"))
+    assert await told(old, desks)
+    await world.die(old)
+    new = await world.running()
+    assert not await told(new, desks)
+    assert new.stats()["present"] == 0
+    assert await told(new, desks)
+    assert new.stats()["present"] == 1
+
+
+async def test_a_gateway_that_was_silent_too_long_tells_all_its_desks_again(world):
+    await world.hire("ada", capacity=1)
+    actor, desks = await world.running(), OpenDesks("g0", life=1)
+    desks.open((ACCOUNT, "ada"))
+    assert await told(actor, desks)
+    await until(lambda: actor.stats()["present"] == 0)
+    assert not await told(actor, desks)
+    assert await told(actor, desks)
+    assert actor.stats()["present"] == 1
 
 
 async def test_a_conversation_that_waits_is_offered_when_a_desk_opens_and_one_that_comes_at_once(world):

@@ -22,6 +22,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from cluster.clients import RouterClient
+from cluster.codec import decode_desk_report
 from cluster.linking import Linker
 from cluster.settings import Settings
 from cluster.store import keys, valkey
@@ -60,6 +61,7 @@ class QuietDispatcher:
         if self.down:
             raise Unavailable("dispatcher is down")
         self.calls.append((method, args))
+        return True
 
 
 class Client:
@@ -1051,18 +1053,35 @@ async def test_a_desk_goes_on_with_a_renewed_token(place):
     await renewed.still_there()
 
 
-async def test_the_dispatcher_is_told_of_desks_that_come_and_go(place):
-    def reported():
-        reports = [args[0] for method, args in place.dispatcher.calls if method == "report_desks"]
-        return [tuple(desk) for desk in msgspec.msgpack.decode(reports[-1])[1]] if reports else None
+def reports_of(place):
+    return [decode_desk_report(args[0]) for method, args in place.dispatcher.calls if method == "report_desks"]
 
+
+async def test_the_dispatcher_is_told_of_desks_that_come_and_go_and_only_of_those(place):
+    await until(lambda: reports_of(place))
     one, other = await place.desk(), await place.desk()
-    await until(lambda: reported() == [("acme", "ann")])
+    await until(lambda: any(report.opened == [("acme", "ann")] for report in reports_of(place)))
+    told = len(reports_of(place))
     await one.close()
-    await asyncio.sleep(0)
-    assert reported() == [("acme", "ann")]
+    await place.desk("bob")
+    await until(lambda: len(reports_of(place)) > told)
+    assert [(report.opened, report.closed) for report in reports_of(place)[told:]] == [([("acme", "bob")], [])]
     await other.close()
-    await until(lambda: reported() == [])
+    await until(lambda: reports_of(place)[-1].closed == [("acme", "ann")])
+    assert [report.continues for report in reports_of(place)] == [None, *(r.number for r in reports_of(place)[:-1])]
+
+
+async def test_a_dispatcher_that_was_away_is_told_all_desks_at_once(place):
+    await place.desk("ann")
+    await until(lambda: any(report.opened for report in reports_of(place)))
+    place.dispatcher.down = True
+    await place.desk("bob")
+    await asyncio.sleep(0.2)
+    told = len(reports_of(place))
+    place.dispatcher.down = False
+    await until(lambda: len(reports_of(place)) > told)
+    report = reports_of(place)[told]
+    assert (report.continues, sorted(report.opened)) == (None, [("acme", "ann"), ("acme", "bob")])
 
 
 async def test_a_desk_whose_socket_goes_while_it_opens_is_not_counted(place, monkeypatch):
@@ -1084,7 +1103,7 @@ async def test_a_desk_whose_socket_goes_while_it_opens_is_not_counted(place, mon
     async with asyncio.timeout(5):
         await reached.wait()
     await asyncio.sleep(0)
-    assert not place.gateway._desks
+    assert len(place.gateway._desks) == 0
 
 
 async def test_a_client_that_asks_and_does_not_read_is_not_buffered_for(places):

@@ -1,5 +1,6 @@
 """Live gateways: who is alive, and who gets which of them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from cluster.gateways import LiveGateway, LiveGateways, choose_gateway
 from cluster.store import keys
@@ -76,6 +78,30 @@ async def test_beacons_are_found_until_they_fall_silent(redis: Redis) -> None:
     await redis.delete(keys.alive("gateway", "0"))
     now[0] += 1
     assert [(each.name, each.url) for each in await live()] == [("1", "ws://127.0.0.1:7410")]
+
+
+@pytest.mark.anyio
+async def test_a_crowd_that_asks_at_once_reads_once_and_one_that_leaves_spoils_it_for_nobody(redis: Redis) -> None:
+    await Beacon(redis, "gateway", "0", lambda: {"url": "ws://127.0.0.1:7410"}).tell()
+    now = [0.0]
+    live = LiveGateways(redis, monotonic=lambda: now[0])
+    await redis.config_resetstat()
+    asks = [asyncio.ensure_future(live()) for _ in range(300)]
+    await asyncio.sleep(0)
+    asks[0].cancel()
+    found = await asyncio.gather(*asks[1:])
+    assert {each.name for gateways in found for each in gateways} == {"0"}
+    assert (await redis.info("commandstats"))["cmdstat_smembers"]["calls"] == 1
+
+
+@pytest.mark.anyio
+async def test_a_reading_that_failed_is_told_to_all_and_tried_again(redis: Redis) -> None:
+    await redis.set(keys.alive_names("gateway"), "no set")
+    live = LiveGateways(redis, monotonic=lambda: 0.0)
+    failed = await asyncio.gather(live(), live(), return_exceptions=True)
+    assert [type(error) for error in failed] == [ResponseError, ResponseError]
+    await redis.delete(keys.alive_names("gateway"))
+    assert await live() == []
 
 
 @pytest.mark.anyio

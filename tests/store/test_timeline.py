@@ -687,10 +687,52 @@ async def test_what_is_published_after_subscribe_returned_arrives_in_order(empty
         await redis.publish("early", "last")
         await until(lambda: len(heard.messages) == 51)
         assert heard.messages == [(b"c%d" % number, b"first") for number in range(50)] + [(b"early", b"last")]
-        await heard.subscriber.unsubscribe("early")
+        heard.subscriber.unsubscribe("early")
         await until_subscribers(redis, "early", 0)
         assert heard.restored == 0
         await heard.subscriber.aclose()
+        await heard.subscriber.aclose()
+
+
+async def test_a_crowd_of_channels_goes_out_in_few_commands(empty_store_url: str, redis: Redis) -> None:
+    async with Redis.from_url(empty_store_url, protocol=2) as client:
+        heard = Heard(client)
+        await heard.subscriber.start()
+        await heard.subscriber.subscribe("first")
+        await redis.config_resetstat()
+        channels = [f"c{number}" for number in range(1_200)]
+        await asyncio.gather(*map(heard.subscriber.subscribe, channels))
+        for channel in channels[:600]:
+            heard.subscriber.unsubscribe(channel)
+        await heard.subscriber.subscribe("last")
+        counts = await redis.pubsub_numsub(*channels)
+        assert [number for _, number in counts] == [0] * 600 + [1] * 600
+        stats = await redis.info("commandstats")
+        assert (stats["cmdstat_subscribe"]["calls"], stats["cmdstat_unsubscribe"]["calls"]) == (4, 2)
+        await heard.subscriber.aclose()
+
+
+async def test_a_channel_that_goes_and_comes_again_at_once_is_heard_once_subscribe_returned(
+    empty_store_url: str, redis: Redis
+) -> None:
+    """The confirmation of what was asked for first must not pass for that of what was asked for last."""
+    async with Redis.from_url(empty_store_url, protocol=2) as client:
+        heard = Heard(client)
+        await heard.subscriber.start()
+        await heard.subscriber.subscribe("other")
+        for number in range(60):
+            left = asyncio.ensure_future(heard.subscriber.subscribe("c"))
+            for _ in range(number % 4):
+                await asyncio.sleep(0)
+            heard.subscriber.unsubscribe("c")
+            for _ in range(number % 3):
+                await asyncio.sleep(0)
+            await heard.subscriber.subscribe("c")
+            assert await redis.publish("c", f"{number}") == 1
+            heard.subscriber.unsubscribe("c")
+            await asyncio.gather(left, return_exceptions=True)
+            await until_subscribers(redis, "c", 0)
+        await until(lambda: [payload for _, payload in heard.messages] == [b"%d" % number for number in range(60)])
         await heard.subscriber.aclose()
 
 
@@ -710,7 +752,7 @@ async def test_a_killed_store_is_subscribed_again_whole(anyio_backend: str) -> N
             await heard.subscriber.start()
             channels = [f"c{number}" for number in range(1_203)]
             await asyncio.gather(*map(heard.subscriber.subscribe, channels))
-            await heard.subscriber.unsubscribe("c7")
+            heard.subscriber.unsubscribe("c7")
             for times in (1, 2):
                 os.kill((await client.info("server"))["process_id"], signal.SIGKILL)
                 await until(lambda: not heard.subscriber._connected.is_set())
