@@ -115,4 +115,5 @@ def router_client(settings: Settings) -> RouterClient:
         batch_bytes=settings.router.batch_bytes,
         queue_limit=settings.router.queue_limit,
         deadline_s=settings.router.deadline_s,
+        queue_wait_s=settings.router.queue_wait_s,
     )

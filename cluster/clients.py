@@ -9,11 +9,16 @@ of numbers and repeats what is unanswered from the oldest on; a router takes not
 any more. So commands cannot overtake each other, not even through a crash; and repeating is safe
 because messages are taken once by their source id.
 
+**Overload**: what waits for its call to begin is bounded by number, and by time: when messages have waited too long
+for a while, though the router answers, contacts' new ones are refused until the queue is short again. A queue
+that a restart left is worked off soon and refuses nobody.
+
 A caller that stops waiting does not take its command back: it may still happen.
 """
 
 import asyncio
 import logging
+import math
 import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -24,7 +29,7 @@ import msgspec
 from cluster.codec import decode_replies, encode_commands
 from models.domain.commands import AnyCommand, AnyReply, Moved, Receipt, Receive, Refusal
 from models.domain.errors import BadRequest, Overloaded, RaydeskError, Unavailable, error_named
-from models.domain.ids import shard_of_slot
+from models.domain.ids import shard_of_slot, slot_of_contact
 from models.timeline.shard import slot_of
 
 log = logging.getLogger(__name__)
@@ -41,6 +46,8 @@ _Entry = tuple[AnyCommand, OnReply, Any, float]
 #: A command's envelope besides its text, in bytes; measured on encoded batches.
 _ENVELOPE_BYTES = 160
 _RETRY_S = 0.05
+#: Told to whom an overloaded system refuses.
+TOO_MANY = "too many messages are waiting; try again"
 #: One call is being answered while the next is being decided; more would only make the batches smaller,
 _IN_FLIGHT = 2
 #: unless full batches wait: then each call waits for its share of busy processors, not for the one before.
@@ -48,6 +55,8 @@ _IN_FLIGHT_FULL = 4
 #: A batch counts as full from this share of its bytes on, taking a command for its envelope and a short text.
 _SHORT_TEXT_BYTES = 100
 _REMEMBERED_MOVES = 10_000
+#: A lane is late when its batches have waited longer than they may for this many times as long.
+_LATE_FOR = 2.0
 #: What MessagePack raises for a value it has no form for, such as a number of more than 64 bits.
 _UNWRITABLE = (OverflowError, TypeError, ValueError)
 
@@ -67,7 +76,7 @@ class _Flight:
 class _Lane:
     """The commands of one sender for one shard."""
 
-    __slots__ = ("arrived", "busy", "flights", "generation", "number", "pending", "shard")
+    __slots__ = ("arrived", "busy", "flights", "generation", "late", "late_since", "number", "pending", "shard")
 
     def __init__(self, shard: int) -> None:
         self.shard = shard
@@ -76,7 +85,19 @@ class _Lane:
         self.generation = 0
         self.number = 0
         self.busy = False
+        #: since when each batch has waited too long before its call, None: the last one had not.
+        self.late_since: float | None = None
+        self.late = False
         self.arrived = asyncio.Event()
+
+    def waited(self, wait_s: float, most_s: float, now: float) -> None:
+        """Take in how long the oldest command of a batch waited before its call."""
+        if wait_s <= most_s:
+            self.late_since, self.late = None, False
+        elif self.late_since is None:
+            self.late_since = now
+        else:
+            self.late = now - self.late_since > _LATE_FOR * most_s
 
     def wake(self, _: object = None) -> None:
         """Let the lane look at what has arrived: an answer, or commands that may go beside it."""
@@ -92,10 +113,18 @@ class RouterClient:
         batch_bytes: how much one call carries, about.
         queue_limit: commands that may wait for one shard; more raise `Overloaded`.
         deadline_s: how long a command waits and is repeated before it ends in `Unavailable`.
+        queue_wait_s: how long messages may go on waiting for their call to begin.
     """
 
     def __init__(
-        self, transport: Transport, *, shards: int, batch_bytes: int, queue_limit: int, deadline_s: float
+        self,
+        transport: Transport,
+        *,
+        shards: int,
+        batch_bytes: int,
+        queue_limit: int,
+        deadline_s: float,
+        queue_wait_s: float = math.inf,
     ) -> None:
         self._transport = transport
         self._shards = shards
@@ -103,6 +132,7 @@ class RouterClient:
         self._full_batch = max(1, batch_bytes // (_ENVELOPE_BYTES + _SHORT_TEXT_BYTES))
         self._queue_limit = queue_limit
         self._deadline_s = deadline_s
+        self._queue_wait_s = queue_wait_s
         self._lanes = [_Lane(shard) for shard in range(shards)]
         self._sender = os.urandom(8).hex()
         self._moved: dict[str, str] = {}
@@ -116,23 +146,41 @@ class RouterClient:
         """How many commands wait for their call to begin."""
         return sum(len(lane.pending) for lane in self._lanes)
 
+    def late(self, shard: int) -> bool:
+        """Tell whether contacts' messages for a shard are refused, since those before them wait too long."""
+        lane = self._lanes[shard]
+        return lane.late and bool(lane.pending)
+
+    def shard_of(self, contact: str) -> int:
+        """Return the shard of a contact.
+
+        Raises:
+            InvalidId: it is no contact's id.
+        """
+        return shard_of_slot(slot_of_contact(contact), self._shards)
+
     def submit(self, command: AnyCommand, on_reply: OnReply, token: Any = None) -> None:
         """Ask without waiting; ``on_reply(token, outcome)`` is called once, with the answer or the error.
 
         A contact's message follows *moved* answers by itself, and later ones go straight to the new place.
 
         Raises:
-            Overloaded: too many commands wait for this shard; nothing was taken.
+            Overloaded: too many commands wait for this shard, or messages too long; nothing was taken.
             Unavailable: this client is being closed; nothing was taken.
             InvalidId: the command names no slot.
         """
         if self._closing:
             raise Unavailable("this process is ending; send it again to another one")
-        if self._moved and type(command) is Receive:
-            command = self._resolved(command)
-        lane = self._lanes[shard_of_slot(slot_of(command), self._shards)]
+        if type(command) is Receive:
+            if self._moved:
+                command = self._resolved(command)
+            lane = self._lanes[shard_of_slot(slot_of_contact(command.contact), self._shards)]
+            if lane.late and lane.pending:
+                raise Overloaded(TOO_MANY)
+        else:
+            lane = self._lanes[shard_of_slot(slot_of(command), self._shards)]
         if len(lane.pending) >= self._queue_limit:
-            raise Overloaded("too many messages are waiting; try again")
+            raise Overloaded(TOO_MANY)
         give_up_at = asyncio.get_running_loop().time() + self._deadline_s
         lane.pending.append((command, on_reply, token, give_up_at))
         if not lane.busy:
@@ -236,6 +284,8 @@ class RouterClient:
     def _launch_next(self, lane: _Lane) -> None:
         """Send what waits; a command that cannot be written is answered so, and costs no other its way."""
         entries = self._next_batch(lane)
+        now = asyncio.get_running_loop().time()
+        lane.waited(now - (entries[0][3] - self._deadline_s), self._queue_wait_s, now)
         try:
             flight = _Flight(entries)
         except _UNWRITABLE:

@@ -102,6 +102,11 @@ class RouterSettings(Section):
         default=20_000,
         description="Messages that one sender keeps waiting for one shard; more are refused as overloaded.",
     )
+    queue_wait_s: Seconds = Field(
+        default=0.25,
+        description="Seconds that messages may wait for their turn; when they have waited longer for twice as long, "
+        "contacts' new messages are refused as overloaded until the queue is short again.",
+    )
     deadline_s: Seconds = Field(
         default=10.0, description="Seconds after which a command without answer is unavailable."
     )

@@ -216,7 +216,7 @@ class Session(WSListener):
         self._on_call(call, call.id)
 
     def _on_bad_call(self, text: bytes, error: jsonrpc.ProtocolError) -> None:
-        if self._over_rate(_UNSET):
+        if self.over_rate(_UNSET):
             return
         self.send(error.response)
         try:
@@ -242,7 +242,7 @@ class Session(WSListener):
         batch.close()
 
     def _on_call(self, call: jsonrpc.Call, call_id: Any) -> None:
-        if self._over_rate(call_id):
+        if self.over_rate(call_id):
             return
         entry = self.table.get(call.method)
         if entry is None:
@@ -260,7 +260,8 @@ class Session(WSListener):
         except RaydeskError as error:
             self.fail(call_id, error)
 
-    def _over_rate(self, call_id: Any) -> bool:
+    def over_rate(self, call_id: Any) -> bool:
+        """Count a call; one too many is answered so, and True returned."""
         assert self._bucket is not None
         wait_s = self._bucket.take(time.monotonic())
         if not wait_s:

@@ -11,13 +11,14 @@ from typing import Any
 
 import msgspec
 
+from cluster.clients import TOO_MANY
 from cluster.store import keys
 from cluster.store.reading import VisitState
 from deployments.desk_methods import receipt_result
 from deployments.sockets.host import Host
 from deployments.sockets.session import Session, method_table
 from models.domain.commands import AnyReply, Receipt, Receive, Typing
-from models.domain.errors import Forbidden, NotFound, RaydeskError, Unauthorized
+from models.domain.errors import Forbidden, NotFound, Overloaded, RaydeskError, Unauthorized
 from models.domain.ids import is_conversation_id, message_id, split_message_id
 from models.protocol import jsonrpc, methods
 from models.security.tokens import VisitorClaims
@@ -40,6 +41,7 @@ class _LiveEvent(msgspec.Struct, gc=False):
 
 
 _encode = msgspec.json.Encoder().encode
+_refused = jsonrpc.refuses("message.send", Overloaded(TOO_MANY))
 _events = msgspec.json.Decoder(list[msgspec.Raw])
 _event = msgspec.json.Decoder(_LiveEvent)
 _seen = msgspec.json.Decoder(_Seen)
@@ -55,6 +57,7 @@ class VisitorSession(Session):
         self.claims: VisitorClaims | None = None
         #: who the visitor is after all moves; the token names who it was when it was signed.
         self.contact = ""
+        self.shard = 0
         self.skill = ""
         #: (conversation, seq) of the newest message sent to this socket; a contact's SessionIDs sort by time.
         self.cursor: tuple[str, int] = ("", 0)
@@ -95,6 +98,7 @@ class VisitorSession(Session):
             if contact != self.contact:
                 await self.gateway.feed(self, keys.visit_channel(claims.account, contact))
                 self.contact = contact
+                self.shard = self.gateway.router.shard_of(contact)
             state = await self.gateway.reading.visit(claims.account, contact, cursor)
             if state.contact == contact:
                 return state
@@ -143,6 +147,17 @@ class VisitorSession(Session):
             self.send(jsonrpc.live_frame(b"[" + b",".join(fresh) + b"]"))
 
     # -- calls ----------------------------------------------------------------------------------------
+
+    def on_text(self, text: bytes) -> None:
+        """Take one text message; while the router is late, a message of the contact is refused and not even read."""
+        if not self.opened or not self.gateway.router.late(self.shard):
+            super().on_text(text)
+            return
+        refused = _refused(text)
+        if refused is None:
+            super().on_text(text)
+        elif not self.over_rate(refused[0]):
+            self.send(refused[1])
 
     def on_send(self, params: methods.Write, call_id: Any) -> None:
         """``message.send``: have a message taken; the answer is its receipt."""

@@ -13,7 +13,7 @@ from cluster import clients
 from cluster.clients import RouterClient
 from cluster.codec import decode_commands, encode_replies
 from cluster.settings import Settings
-from models.domain.commands import Exported, Moved, Receipt, Receive, Refusal, Snooze
+from models.domain.commands import Exported, Moved, Receipt, Receive, Refusal, Resolve, Snooze
 from models.domain.errors import Conflict, Overloaded, RaydeskError, Unavailable
 from models.domain.ids import contact_id, conversation_id
 from models.domain.message import Attachment
@@ -24,6 +24,7 @@ from tests.virtual_time import VirtualTimeLoop
 DEADLINE_S = 10.0
 #: A batch is given up at its next failure after the deadline, plus the pause before it is repeated.
 SLACK_S = 0.2
+CONVERSATION = conversation_id(0, 0, bytes(10))
 CONTACTS = [contact_id("acme", "web", "web", f"v{number}") for number in range(4)]
 
 
@@ -456,3 +457,83 @@ def test_a_batch_keeps_to_its_bytes_in_any_script_and_with_attachments(loop):
 def test_all_that_is_under_way_is_recognised_when_it_is_repeated():
     batch = -(-Settings().router.batch_bytes // clients._ENVELOPE_BYTES)
     assert clients._IN_FLIGHT_FULL * batch <= SEEN_MESSAGES
+
+
+class SteadyRouter(NastyRouter):
+    """Takes so many messages a second and no more, as one does that has no time to spare."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, per_s: float) -> None:
+        super().__init__()
+        self.loop = loop
+        self.per_s = per_s
+        self.free_at = 0.0
+
+    async def carry(self, shard: int, *batch) -> bytes:
+        count = len(decode_commands(batch[-1]))
+        self.free_at = max(self.free_at, self.loop.time()) + count / self.per_s
+        await asyncio.sleep(self.free_at - self.loop.time())
+        return self.take(*batch)
+
+
+async def offer_load(asker: RouterClient, per_s: float, seconds: float, first: int) -> tuple[list[float], list[bool]]:
+    """Write at a rate; returns how long each taken message waited for its receipt, and which were refused."""
+    loop = asyncio.get_running_loop()
+    waits, refused, begin = [], [], loop.time()
+    for number in range(int(per_s * seconds)):
+        await asyncio.sleep(begin + number / per_s - loop.time())
+        sent = loop.time()
+        try:
+            asker.submit(message(first + number), lambda sent, _: waits.append(loop.time() - sent), sent)
+        except Overloaded:
+            refused.append(True)
+        else:
+            refused.append(False)
+    return waits, refused
+
+
+def test_more_than_the_router_takes_is_refused_in_time_and_what_it_takes_goes_on(loop):
+    router = SteadyRouter(loop, 1_000)
+    asker = client(router.carry, batch_bytes=8_000, queue_limit=100_000, queue_wait_s=0.25)
+
+    async def main() -> None:
+        waits, refused = await offer_load(asker, 1_500, 12.0, 0)
+        assert not any(refused[:750])
+        # what is taken is what the router can take, and no message waits long
+        taken = refused[3_000:].count(False)
+        assert 0.95 < taken / (15_000 * 1_000 / 1_500) < 1.05
+        assert max(waits) < 1.2
+        # and once less comes, nobody is refused
+        await asyncio.sleep(1.0)
+        waits, refused = await offer_load(asker, 900, 2.0, 50_000)
+        assert not any(refused)
+        await asker.aclose()
+
+    loop.run_until_complete(main())
+
+
+def test_agents_are_heard_while_contacts_are_refused(loop):
+    asker = client(SteadyRouter(loop, 100).carry, queue_limit=100_000, queue_wait_s=0.1)
+
+    async def main() -> None:
+        await offer_load(asker, 500, 3.0, 0)
+        assert asker.late(0)
+        with pytest.raises(Overloaded):
+            asker.submit(message(90_000), lambda *_: None)
+        asker.submit(Resolve(account="acme", conversation=CONVERSATION, by="ann", role="agent"), lambda *_: None)
+        await asker.aclose()
+
+    loop.run_until_complete(main())
+
+
+def test_what_a_restart_left_waiting_refuses_nobody(loop):
+    router = SteadyRouter(loop, 10_000)
+    asker = client(router.carry, batch_bytes=8_000, queue_limit=100_000, queue_wait_s=0.25)
+
+    async def main() -> None:
+        router.free_at = loop.time() + 3.0  # as long as a restart
+        waits, refused = await offer_load(asker, 1_000, 6.0, 0)
+        assert not any(refused)
+        assert max(waits) > 2.5
+        await asker.aclose()
+
+    loop.run_until_complete(main())

@@ -1149,3 +1149,14 @@ async def test_a_gateway_that_drains_sends_its_sockets_elsewhere(store_url, redi
     with pytest.raises(OSError):
         await place.socket("/visitor")
     await place.redis.aclose()
+
+
+async def test_while_the_router_is_late_a_message_is_refused_with_its_id_and_all_else_is_heard(place, monkeypatch):
+    visitor = await place.visitor()
+    receipt = await visitor.call("message.send", client_id="a", text="before")
+    monkeypatch.setattr(place.router, "late", lambda shard: True)
+    assert await visitor.refused("message.send", client_id="b", text="too much") == "unavailable"
+    assert await visitor.refused("message.send", client_id="b", text="too much") == "unavailable"
+    await visitor.call("visit.ack", cursor=receipt["message"])
+    monkeypatch.undo()
+    assert (await visitor.call("message.send", client_id="b", text="now"))["seq"] == receipt["seq"] + 1
