@@ -150,6 +150,7 @@ class Supervisor:
             try:
                 if await asyncio.to_thread(self._store.ensure_alive):
                     log.warning("the embedded store was started")
+                self._store.let_rewrites_wait()
             except Exception:
                 # a watcher that ends fails the health check, and Serve would take the whole system down for it
                 log.exception("the embedded store cannot be started")

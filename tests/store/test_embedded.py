@@ -285,3 +285,19 @@ def test_store_whose_socket_was_deleted_is_not_doubled(server: EmbeddedStore, sh
     finally:
         hidden.rename(server.socket)
     assert pid_of(server) == pid
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells who was forked")
+def test_a_rewrite_of_the_log_yields_to_who_serves(server: EmbeddedStore) -> None:
+    server.start()
+    with redis.Redis.from_url(server.url) as client:
+        client.mset({f"key{number}": "x" for number in range(200)})
+        client.config_set("rdb-key-save-delay", 20_000)
+        client.bgrewriteaof()
+        children = psutil.Process(pid_of(server)).children
+        wait_for(children)
+        server.let_rewrites_wait()
+        (child,) = children()
+        assert child.nice() == 10
+        assert psutil.Process(pid_of(server)).nice() == 0
+        child.kill()
