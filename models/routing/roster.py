@@ -36,12 +36,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 class Agent:
     """One agent as the dispatcher sees it; read it, and change it through the ``Roster`` alone."""
 
-    __slots__ = ("capacity", "gateways", "gone_since_ms", "known", "load", "name", "skills", "standing", "status")
+    __slots__ = ("capacity", "gateways", "gone_since_ms", "load", "name", "profile", "skills", "standing", "status")
 
     def __init__(self, name: str, now_ms: int) -> None:
         """Begin with no profile and no desk, online as soon as a desk opens."""
         self.name = name
-        self.known = False
+        self.profile: Profile | None = None
         self.skills: frozenset[str] = frozenset()
         self.capacity = 0
         self.status: Status = "online"
@@ -49,6 +49,11 @@ class Agent:
         self.load: set[str] = set()
         self.gone_since_ms: int | None = now_ms
         self.standing: tuple[float, int, str] = (0.0, 0, name)
+
+    @property
+    def known(self) -> bool:
+        """Whether the directory knows them."""
+        return self.profile is not None
 
     @property
     def here(self) -> bool:
@@ -114,11 +119,18 @@ class Roster:
     def hire(self, profiles: Iterable[Profile], now_ms: int) -> list[str]:
         """Replace all profiles; who is no longer among them counts as gone. Return whose presence changed."""
         by_name = {profile.name: profile for profile in profiles}
+        return self.rehire(by_name.values(), self._agents.keys() - by_name.keys(), now_ms)
+
+    def rehire(self, profiles: Iterable[Profile], gone: Iterable[str], now_ms: int) -> list[str]:
+        """Replace some profiles, and take away those of who is ``gone``. Return whose presence changed."""
+        by_name: dict[str, Profile | None] = dict.fromkeys(gone)
+        by_name |= {profile.name: profile for profile in profiles}
         changed: list[str] = []
-        for name in sorted(by_name.keys() | self._agents.keys()):
+        for name, profile in sorted(by_name.items()):
             agent = self._agent(name, now_ms)
-            profile = by_name.get(name)
-            agent.known = profile is not None
+            if profile == agent.profile:
+                continue
+            agent.profile = profile
             agent.skills = profile.skills if profile else frozenset()
             agent.capacity = profile.capacity if profile else 0
             changed += self._refresh(agent, now_ms)
