@@ -32,6 +32,8 @@ log = logging.getLogger("raydesk.dispatcher")
 _RETRY_S = 0.2
 #: Between two looks for new users, and for a newer dispatcher.
 POLL_S = 2.0
+#: Between two looks at all users, in case that one was changed by other means than the directory's.
+_EVERYBODY_S = 60.0
 #: An unknown agent's desk makes us look sooner, but not sooner than this after the last look.
 _SOONEST_POLL_S = 0.3
 #: Between two comparisons with the store's indexes.
@@ -90,11 +92,11 @@ class AccountDispatch:
         self._ended = False
         self._desks: dict[str, set[str]] = {}
         self._reads: set[str] = set()
-        self._users: list[User] = []
+        self._mark = ""
         self._suspects: set[str] = set()
         self._resyncing = False
         self._wake = asyncio.Event()
-        self._polled_at = self._poll_at = self._audit_at = 0.0
+        self._polled_at = self._poll_at = self._audit_at = self._everybody_at = 0.0
         self.repaired = 0
         #: how many conversations the bot holds, some seconds ago at most.
         self.with_bot = 0
@@ -272,11 +274,17 @@ class AccountDispatch:
         if await self._store.newest_epoch(self.account) > core.epoch:
             raise Superseded
         self.with_bot = await self._store.count_with_bot(self.account)
-        users = list(await self._directory.list(self.account))
-        if users != self._users:
-            self._users = users
-            profiles = [self._profile(user) for user in users if user.active]
+        if loop.time() >= self._everybody_at:
+            self._mark = ""
+            self._everybody_at = loop.time() + _EVERYBODY_S
+        changes = await self._directory.changes(self.account, self._mark)
+        self._mark = changes.mark
+        profiles = [self._profile(user) for user in changes.users.values() if user is not None and user.active]
+        if changes.whole:
             self._carry_out(core.profiles_set(profiles, self._now_ms()))
+        elif changes.users:
+            gone = changes.users.keys() - {profile.name for profile in profiles}
+            self._carry_out(core.profiles_changed(profiles, gone, self._now_ms()))
 
     def _profile(self, user: User) -> Profile:
         """Give agents the default capacity; supervisors and admins take part if they have one of their own."""

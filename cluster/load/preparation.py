@@ -125,10 +125,10 @@ class Preparation:
         name = f"{self._run}-closer"
         if self._redis is None or not conversations:
             return 0
-        password = secrets.token_urlsafe(_PASSWORD_BYTES)
-        directory = Directory(self._redis)
-        await directory.add(self._account, User(name=name, role="supervisor", capacity=_SUPERVISOR_CAPACITY), password)
-        self._made.append(name)
+        if name not in self._made:
+            user = User(name=name, role="supervisor", capacity=_SUPERVISOR_CAPACITY)
+            await Directory(self._redis).add(self._account, user, secrets.token_urlsafe(_PASSWORD_BYTES))
+            self._made.append(name)
         headers = {"authorization": f"Bearer {self._token(name, 'supervisor')}"}
         resolved = 0
         async with httpx.AsyncClient(base_url=self._base, headers=headers, timeout=_ANSWER_S) as http:

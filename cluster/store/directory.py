@@ -5,6 +5,7 @@
   with `Overloaded` before it can take the memory or the cores.
 * An API key is shown once and kept as a SHA-256: it has 256 random bits, so a slow hash would add nothing.
 * Changes of one user are compare-and-set: two at the same time never lose one of them.
+* Each is noted for those who follow all users (`cluster.store.user_changes`).
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from redis.asyncio import Redis
 from redis.exceptions import WatchError
 
 from cluster.store import keys
+from cluster.store.user_changes import UserChanges, note, read_changes
 from models.domain.agent import User, check_user
 from models.domain.errors import BadRequest, Conflict, NotFound, Overloaded, Unauthorized
 
@@ -118,7 +120,10 @@ class Directory:
             password_hash=await self._hash(_checked_password(password)),
             password_set_s=int(self._now()),
         )
-        added = await self._redis.hsetnx(keys.users(account), user.name, msgspec.json.encode(stored))  # type: ignore[misc]
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hsetnx(keys.users(account), user.name, cast("str", msgspec.json.encode(stored)))
+            note(pipe, account, user.name)
+            added, _ = await pipe.execute()
         if not added:
             raise Conflict(f"there is a user {user.name!r} already")
 
@@ -155,7 +160,11 @@ class Directory:
         Raises:
             NotFound: no such user.
         """
-        if not await self._redis.hdel(keys.users(account), name):  # type: ignore[misc]
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hdel(keys.users(account), name)
+            note(pipe, account, name)
+            removed, _ = await pipe.execute()
+        if not removed:
             raise NotFound(f"no user {name!r}")
 
     async def get(self, account: str, name: str) -> User | None:
@@ -196,6 +205,10 @@ class Directory:
         if stored is None or not stored.active or session_started_s < stored.password_set_s:
             raise Unauthorized("the session is over: log in again")
         return stored.public()
+
+    async def changes(self, account: str, mark: str) -> UserChanges:
+        """Return who changed since ``mark``, as a call before returned it; empty: everybody."""
+        return await read_changes(self._redis, account, mark)
 
     # -- API keys
 
@@ -256,6 +269,7 @@ class Directory:
                     raise NotFound(f"no user {name!r}")
                 pipe.multi()
                 pipe.hset(where, name, cast("str", msgspec.json.encode(change(_user.decode(cast("bytes", data))))))
+                note(pipe, account, name)
                 try:
                     await pipe.execute()
                 except WatchError:

@@ -116,6 +116,11 @@ def users(account: str) -> str:
     return f"{{{account}}}:users"
 
 
+def users_changed(account: str) -> str:
+    """Stream of the names of users that changed; field ``n``. What they are now is in ``users``."""
+    return f"{{{account}}}:users-changed"
+
+
 def alive(kind: str, name: str) -> str:
     """String with a short life: what a running router, gateway or dispatcher tells about itself."""
     return f"{ALIVE_PREFIX}{kind}:{name}"

@@ -131,6 +131,11 @@ class Dispatcher:
         self._watch(self._roster.hire(profiles, now_ms))
         return self._out(now_ms)
 
+    def profiles_changed(self, profiles: Iterable[Profile], gone: Iterable[str], now_ms: int) -> list[Order]:
+        """Hear of agents who came or changed, and of those who are ``gone``."""
+        self._watch(self._roster.rehire(profiles, gone, now_ms))
+        return self._out(now_ms)
+
     def tick(self, now_ms: int) -> list[Order]:
         """Look at what became due: silent gateways, graces, offers, snoozes, pauses. Looks at nothing else."""
         self._watch(self._roster.forget_gateways(now_ms - self._terms.gateway_silence_ms, now_ms))

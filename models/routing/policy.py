@@ -11,8 +11,7 @@ bar is gone, but whoever did not hand it back still goes first. So nobody is ask
 no conversation starves because the only free agents have once said no.
 """
 
-from collections.abc import Sequence
-from operator import attrgetter
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from models.domain.conversation import Placement
@@ -35,9 +34,16 @@ class Candidate(Protocol):
         """The agent's name."""
         ...
 
-    @property
-    def standing(self) -> tuple[float, int, str]:
-        """Share of capacity in use, Unix millisecond since when the load is unchanged, name."""
+
+class Candidates(Protocol):
+    """All such agents, at least one; it is dear to look at each."""
+
+    def __iter__(self) -> Iterator[Candidate]:
+        """List them by share of capacity in use, then since when that is unchanged, then by name."""
+        ...
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether ``name`` is among them."""
         ...
 
 
@@ -52,12 +58,11 @@ class Policy(Protocol):
         """Say where it stands in its lane, smallest first; ends with the conversation, so none are equal."""
         ...
 
-    def choose(self, placement: Placement, candidates: Sequence[Candidate]) -> str:
-        """Name one of ``candidates``, of whom there is at least one."""
+    def choose(self, placement: Placement, candidates: Candidates) -> str:
+        """Name one of ``candidates``."""
         ...
 
 
-_standing = attrgetter("standing")
 _NOBODY: frozenset[str] = frozenset()
 
 
@@ -75,10 +80,11 @@ class LeastLoaded:
         """Order by how long the contact waits."""
         return placement.waiting_since_ms, placement.conversation
 
-    def choose(self, placement: Placement, candidates: Sequence[Candidate]) -> str:
+    def choose(self, placement: Placement, candidates: Candidates) -> str:
         """Take those who did not hand it back, if any; of these the preferred, else the least loaded."""
-        if placement.excluded:
-            candidates = [agent for agent in candidates if agent.name not in placement.excluded] or candidates
-        if placement.preferred and any(agent.name == placement.preferred for agent in candidates):
-            return placement.preferred
-        return min(candidates, key=_standing).name
+        excluded = placement.excluded
+        first = next((agent.name for agent in candidates if agent.name not in excluded), "")
+        preferred = placement.preferred if placement.preferred in candidates else ""
+        if first:
+            return first if preferred in excluded else preferred or first
+        return preferred or next(iter(candidates)).name

@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 
+from models.routing.bench import Bench, Candidates, Standing
 from models.routing.ranking import Ranking
 
 Status = Literal["online", "away", "offline"]
@@ -36,19 +37,37 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 class Agent:
     """One agent as the dispatcher sees it; read it, and change it through the ``Roster`` alone."""
 
-    __slots__ = ("capacity", "gateways", "gone_since_ms", "known", "load", "name", "skills", "standing", "status")
+    __slots__ = (
+        "capacity",
+        "counted",
+        "gateways",
+        "gone_since_ms",
+        "load",
+        "name",
+        "profile",
+        "skills",
+        "standing",
+        "status",
+    )
 
     def __init__(self, name: str, now_ms: int) -> None:
         """Begin with no profile and no desk, online as soon as a desk opens."""
         self.name = name
-        self.known = False
+        self.profile: Profile | None = None
         self.skills: frozenset[str] = frozenset()
         self.capacity = 0
         self.status: Status = "online"
         self.gateways: set[str] = set()
         self.load: set[str] = set()
         self.gone_since_ms: int | None = now_ms
-        self.standing: tuple[float, int, str] = (0.0, 0, name)
+        self.standing: Standing = (0.0, 0, name)
+        #: whether they are among those who are counted as there and online.
+        self.counted = False
+
+    @property
+    def known(self) -> bool:
+        """Whether the directory knows them."""
+        return self.profile is not None
 
     @property
     def here(self) -> bool:
@@ -72,7 +91,8 @@ class Roster:
     def __init__(self) -> None:
         """Start with nobody."""
         self._agents: dict[str, Agent] = {}
-        self._open: dict[str, dict[str, Agent]] = {}
+        self._open: dict[str, Bench[Agent]] = {}
+        self._available = 0
         self._indexed: dict[str, frozenset[str]] = {}
         self._desks: dict[str, set[str]] = {}
         self._heard: Ranking[str, int] = Ranking()
@@ -92,16 +112,12 @@ class Roster:
 
     def count_available(self) -> int:
         """Count those who are there and online, with room or without."""
-        return sum(agent.available for agent in self._agents.values())
+        return self._available
 
-    def candidates(self, skill: str, barred: frozenset[str] = _NOBODY) -> list[Agent]:
+    def candidates(self, skill: str, barred: frozenset[str] = _NOBODY) -> Candidates[Agent]:
         """List those with room who have ``skill`` (empty: all with room) and are not ``barred``."""
-        agents = self._open.get(skill)
-        if not agents:
-            return []
-        if not barred:
-            return list(agents.values())
-        return [agent for name, agent in agents.items() if name not in barred]
+        bench = self._open.get(skill)
+        return Candidates(Bench() if bench is None else bench, barred)
 
     def take_freed_skills(self) -> set[str]:
         """Return the skills of those who came to have room since the last call; ``""`` among them if any."""
@@ -114,11 +130,18 @@ class Roster:
     def hire(self, profiles: Iterable[Profile], now_ms: int) -> list[str]:
         """Replace all profiles; who is no longer among them counts as gone. Return whose presence changed."""
         by_name = {profile.name: profile for profile in profiles}
+        return self.rehire(by_name.values(), self._agents.keys() - by_name.keys(), now_ms)
+
+    def rehire(self, profiles: Iterable[Profile], gone: Iterable[str], now_ms: int) -> list[str]:
+        """Replace some profiles, and take away those of who is ``gone``. Return whose presence changed."""
+        by_name: dict[str, Profile | None] = dict.fromkeys(gone)
+        by_name |= {profile.name: profile for profile in profiles}
         changed: list[str] = []
-        for name in sorted(by_name.keys() | self._agents.keys()):
+        for name, profile in sorted(by_name.items()):
             agent = self._agent(name, now_ms)
-            profile = by_name.get(name)
-            agent.known = profile is not None
+            if profile == agent.profile:
+                continue
+            agent.profile = profile
             agent.skills = profile.skills if profile else frozenset()
             agent.capacity = profile.capacity if profile else 0
             changed += self._refresh(agent, now_ms)
@@ -191,6 +214,9 @@ class Roster:
     def _refresh(self, agent: Agent, now_ms: int) -> list[str]:
         agent.standing = (len(agent.load) / max(agent.capacity, 1), *agent.standing[1:])
         self._index(agent)
+        if agent.counted != agent.available:
+            agent.counted = agent.available
+            self._available += 1 if agent.counted else -1
         if agent.here == (agent.gone_since_ms is None):
             return []
         agent.gone_since_ms = None if agent.here else now_ms
@@ -199,12 +225,13 @@ class Roster:
     def _index(self, agent: Agent) -> None:
         before = self._indexed.get(agent.name, _NOBODY)
         after = agent.skills | {""} if agent.open else _NOBODY
+        for skill in before - after:
+            self._open[skill].discard(agent.name)
+        for skill in after:
+            self._open.setdefault(skill, Bench()).put(agent)
         if before == after:
             return
-        for skill in before - after:
-            del self._open[skill][agent.name]
-        for skill in after - before:
-            self._open.setdefault(skill, {})[agent.name] = agent
+        if after - before:
             self._freed.add(agent.name)
         if after:
             self._indexed[agent.name] = after

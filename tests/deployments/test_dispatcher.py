@@ -194,6 +194,36 @@ async def world(store_url, redis: Redis):
     await world.aclose()
 
 
+async def test_users_who_come_change_and_go_are_heard_of_within_a_poll(world):
+    actor = await world.running()
+    await world.desks("ada", "ben")
+    await world.hire("ada", capacity=1, skills=("refund",))
+    await until(lambda: actor.stats()["present"] == 1, within_s=2)
+    first = await world.write("v1", skill="billing")
+    await world.directory.update(ACCOUNT, User(name="ada", capacity=1, skills=("billing",)))
+    await until(lambda: world.is_with(first, "ada"), within_s=2)
+    await world.accept(first, "ada")
+    second = await world.write("v2")
+    await world.directory.update(ACCOUNT, User(name="ada", capacity=2))
+    await until(lambda: world.is_with(second, "ada"), within_s=2)
+    await world.hire("ben", capacity=5, skills=("billing",))
+    await until(lambda: actor.stats()["present"] == 2, within_s=2)
+    await world.directory.remove(ACCOUNT, "ada")
+    await until(lambda: world.is_with(first, "ben"), within_s=4)
+    await world.directory.update(ACCOUNT, User(name="ben", capacity=5, skills=("billing",), active=False))
+    await until(lambda: actor.stats()["present"] == 0, within_s=2)
+
+
+async def test_a_user_who_was_changed_by_other_means_is_found_later(world, monkeypatch):
+    monkeypatch.setattr("deployments.dispatching._EVERYBODY_S", 0.5)
+    await world.hire("ada", capacity=1)
+    actor = await world.running()
+    await world.desks("ada")
+    await until(lambda: actor.stats()["present"] == 1, within_s=2)
+    await world.redis.hdel(keys.users(ACCOUNT), "ada")
+    await until(lambda: actor.stats()["present"] == 0, within_s=4)
+
+
 async def told(actor, desks):
     """Have a dispatcher hear the next report of a gateway; returns whether it knows all now."""
     known = await actor.report_desks(encode_desk_report(desks.report()))
