@@ -103,7 +103,7 @@ class RouterSettings(Section):
         description="Messages that one sender keeps waiting for one shard; more are refused as overloaded.",
     )
     queue_wait_s: Seconds = Field(
-        default=0.25,
+        default=0.5,
         description="Seconds that messages may wait for their turn; when they have waited longer for twice as long, "
         "contacts' new messages are refused as overloaded until the queue is short again.",
     )
