@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from cluster.telemetry import Meter
+from deployments.process import go_behind
 from models.domain.errors import Overloaded
 from models.intent.batching import Batch, Batcher, Ticket
 from models.intent.cache import UnderstandingCache
@@ -225,6 +226,7 @@ class IntentLoop:
 
     def _work(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
         """Take what waits and run it, until closed; runs in a thread of its own."""
+        go_behind()
         while (taken := self._next(loop, thread)) is not None:
             batch, since_s = taken
             # the loop's clock may tick in milliseconds only
