@@ -18,11 +18,13 @@ import numpy.typing as npt
 from cluster.load.facts import KIND_BITS, SEQ_BITS, WRITER_SHIFT, Facts, Ints, Shown, column
 from cluster.load.findings import Findings
 from cluster.load.people import Writers
+from cluster.load.stays import held_elsewhere, held_twice
 
 Mask = npt.NDArray[np.bool_]
 _LOW = (1 << 32) - 1
 _MOST_EXAMPLES = 8
 _NOWHERE = -1
+_NOBODY: Mapping[str, int] = {}
 
 
 class Audience(NamedTuple):
@@ -31,10 +33,13 @@ class Audience(NamedTuple):
     Args:
         owners: conversation -> its person.
         persons: of each reader.
+        listeners: so many readers, from the first on, have a socket that every answer must reach; to the others it
+            may go on a way that nobody here sees.
     """
 
     owners: Mapping[str, int]
     persons: Writers
+    listeners: int = 0
 
 
 class Audit:
@@ -71,23 +76,24 @@ class Audit:
         facts = self._facts
         accepted = self._receipt >= 0
         at_reader = self._mask(self._shown_index[self._kind != Shown.STRAY])
-        kept = accepted & ~at_reader & (self._stored >= 0) & self._waiting()
-        lost = accepted & ~at_reader & ~kept
+        gone = accepted & self._gone()
+        kept = accepted & ~at_reader & (self._stored >= 0) & self._waiting() & ~self._must_be_heard()
+        lost = (accepted & ~at_reader & ~kept) | gone
         refused_index, rows = self._indexes(facts.refused[0])
         refused = self._mask(refused_index)
         not_stored = self._mask(refused_index[column(facts.refused[1])[rows] == 1])
         contradicted = not_stored & ~accepted & ((self._seen >= 0) | (self._stored >= 0))
         unaccounted = ~accepted & ~refused
         misplaced, doubled, reordered = self._misplaced(), self._doubled(), self._reordered()
-        self._tell(
-            "lost", lost, lambda which: f"its receipt says {self._name(self._receipt[which])}, none was shown it"
-        )
+        where = {True: "not in the history", False: "shown nowhere"}
+        self._tell("lost", lost, lambda which: f"{where[bool(gone[which])]}: {self._story(which)}")
         self._tell("doubled", doubled, self._story)
         self._tell("reordered", reordered, self._story)
         self._tell("misplaced", misplaced, self._story)
         self._tell("contradicted", contradicted, lambda which: f"refused; {self._story(which)}")
         self._tell("unaccounted", unaccounted, lambda which: f"no answer; {self._story(which)}")
-        held_twice = self._held_twice()
+        held = {"held_twice": held_twice(facts), "held_elsewhere": held_elsewhere(facts)}
+        self._examples |= {fault: told[:_MOST_EXAMPLES] for fault, told in held.items() if told}
         if facts.mishaps:
             self._examples["mishaps"] = facts.mishaps[:_MOST_EXAMPLES]
         unsent = np.maximum(column(facts.intended) - self._sent, 0)
@@ -100,7 +106,7 @@ class Audit:
             refused=int((refused & ~accepted).sum()),
             unaccounted=int(unaccounted.sum()),
             unsent=int(unsent.sum()),
-            delivered=int((accepted & at_reader).sum()),
+            delivered=int((accepted & at_reader & ~gone).sum()),
             kept=int(kept.sum()),
             lost=int(lost.sum()),
             doubled=int(doubled.sum()),
@@ -108,11 +114,13 @@ class Audit:
             misplaced=int(misplaced.sum()),
             contradicted=int(contradicted.sum()),
             invented=self._invented(),
-            held_twice=held_twice,
+            held_twice=len(held["held_twice"]),
+            held_elsewhere=len(held["held_elsewhere"]),
             gaps=facts.gaps,
             foreign_again=facts.foreign_again,
             entries_again=facts.entries_again,
             entries_skipped=facts.entries_skipped,
+            handed_on=facts.handed_on,
             snapshots=facts.snapshots,
             conversations=len(facts.conversations),
             mishaps=len(facts.mishaps),
@@ -142,7 +150,7 @@ class Audit:
     def _invented(self) -> int:
         """Count the facts about messages that were never sent."""
         facts = self._facts
-        witnesses = (facts.receipts[0], facts.refused[0], facts.shown[0], facts.stored[0])
+        witnesses = (facts.receipts[0], facts.refused[0], facts.shown[0], facts.stored[0], facts.pushed_back)
         strange = np.concatenate([found[~self._known(found)] for found in map(column, witnesses)])
         if len(strange):
             named = strange[:_MOST_EXAMPLES]
@@ -172,6 +180,8 @@ class Audit:
         twice = np.bincount(pushed, minlength=len(self._place)) > 1
         twice |= self._mask(self._shown_index[self._kind == Shown.AGAIN])
         twice |= self._mask(self._late(seen_before=True))
+        pushed_back, _ = self._indexes(self._facts.pushed_back)
+        twice |= np.bincount(pushed_back, minlength=len(self._place)) > 1
         return twice | self._two_places()
 
     def _two_places(self) -> Mask:
@@ -194,13 +204,22 @@ class Audit:
             here = np.flatnonzero(self._place >= 0)
             wrong[here] |= self._persons[self._writer(here)] != first[self._place[here] >> SEQ_BITS]
         if self._audience is not None:
-            names = self._facts.conversations
-            owners = np.array([self._audience.owners.get(name, _NOWHERE) for name in names], dtype=np.int64)
-            if len(owners):
-                owner = owners[self._shown_place >> SEQ_BITS]
-                others = (owner >= 0) & (self._audience.persons[self._reader] != owner)
-                wrong |= self._mask(self._shown_index[others])
+            owner = self._owners()[self._shown_place >> SEQ_BITS]
+            others = (owner >= 0) & (self._audience.persons[self._reader] != owner)
+            wrong |= self._mask(self._shown_index[others])
         return wrong
+
+    def _owners(self) -> Ints:
+        """Return of each conversation whose it is, and -1 at last, for messages without one."""
+        known: Mapping[str, int] = self._audience.owners if self._audience is not None else _NOBODY
+        return np.array([*(known.get(name, _NOWHERE) for name in self._facts.conversations), _NOWHERE], dtype=np.int64)
+
+    def _must_be_heard(self) -> Mask:
+        """Tell of each answer whether who it is for has a socket."""
+        if self._audience is None:
+            return np.zeros(len(self._receipt), dtype=np.bool_)
+        owner = self._owners()[np.where(self._receipt >= 0, self._receipt >> SEQ_BITS, _NOWHERE)]
+        return np.isin(owner, self._audience.persons[: self._audience.listeners])
 
     def _sharing_a_place(self) -> Mask:
         """Of several messages under one number, all but the first."""
@@ -262,6 +281,13 @@ class Audit:
         np.maximum.at(until, index, column(self._facts.resent[1])[rows])
         return until
 
+    def _gone(self) -> Mask:
+        """Tell of each message whether it is missing in the history of its receipt's conversation, which was read."""
+        # the last row is for messages without a receipt
+        read = np.zeros(len(self._facts.conversations) + 1, dtype=np.bool_)
+        read[column(self._facts.read)] = True
+        return read[np.where(self._receipt >= 0, self._receipt >> SEQ_BITS, len(read) - 1)] & (self._stored < 0)
+
     def _waiting(self) -> Mask:
         """Tell of each receipt whether its message may wait: nobody has the conversation, or was shown a later one."""
         conversations, _, _, until = (column(data) for data in self._facts.stays)
@@ -270,23 +296,6 @@ class Audit:
         np.maximum.at(beyond, self._shown_place >> SEQ_BITS, self._shown_place & _LOW)
         beyond[conversations[until == 0]] = _LOW
         return (self._receipt & _LOW) > beyond[np.where(self._receipt >= 0, self._receipt >> SEQ_BITS, len(beyond) - 1)]
-
-    def _held_twice(self) -> int:
-        """Count the conversations of which one stay began before the one before it had ended."""
-        conversation, desk, since, until = (column(data) for data in self._facts.stays)
-        order = np.lexsort((np.where(until == 0, _LOW, until), since, conversation))
-        before, after = order[:-1], order[1:]
-        at_once = (conversation[before] == conversation[after]) & (
-            (until[before] == 0) | (until[before] > since[after])
-        )
-        found = np.unique(conversation[before][at_once])
-        if len(found):
-            self._examples["held_twice"] = [
-                f"{self._facts.conversations[conversation[one]]}: on desk {desk[one]} from revision {since[one]} to "
-                f"{until[one] or 'the end'}, on desk {desk[other]} from {since[other]}"
-                for one, other in zip(before[at_once][:_MOST_EXAMPLES], after[at_once], strict=False)
-            ]
-        return len(found)
 
     # -- words
 

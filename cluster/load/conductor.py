@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 from cluster.load.audit import Audience, Audit
+from cluster.load.by_phase import phase_seen, stretches
 from cluster.load.draining import drain
 from cluster.load.facts import Facts, merged
 from cluster.load.faults import Fault, Storm
@@ -19,7 +20,8 @@ from cluster.load.people import People
 from cluster.load.quantities import Duration
 from cluster.load.recorder import Recorder
 from cluster.load.recovery import BEFORE_S, Curve, back_after_s, usual_ms
-from cluster.load.report import Audited, FaultSeen, SocketCost, System
+from cluster.load.report import Audited
+from cluster.load.report_parts import FaultSeen, SocketCost, System
 from cluster.load.scenario import Scenario
 from cluster.load.strikes import Strikes, Struck
 
@@ -52,7 +54,6 @@ class _Done(NamedTuple):
     """A fault that was done; of a storm also after how many seconds all sockets were back, None: not all."""
 
     struck: Struck
-    is_storm: bool = False
     sockets_back_s: float | None = None
 
 
@@ -118,6 +119,8 @@ class Conductor:
             outcomes = await self._watched(self._through())
         finally:
             await asyncio.gather(*(each.aclose() for each in self._generators), return_exceptions=True)
+        # what was counted until the last message is told only now
+        await asyncio.to_thread(self._observer.look, self._now())
         self._say("auditing", [])
         return await asyncio.to_thread(self._judged, outcomes)
 
@@ -130,7 +133,7 @@ class Conductor:
         took_s = time.monotonic() - began
         parts = await _all(each.progress() for each in self._generators)
         self._cost = cost_of(sum(part.sockets for part in parts), took_s, before, self._observer.memory())
-        self._observer.begin()
+        self._observer.begin([mark for each in stretches(self._scenario) for mark in (each.begin_s, each.end_s)])
         self._begin_at = time.time() + _BEGIN_IN_S
         await _all(each.begin(self._begin_at) for each in self._generators)
         self._phase = "running"
@@ -161,7 +164,7 @@ class Conductor:
         back_s = max(known) if len(known) == len(backs) else None
         told = "not all came back" if back_s is None else f"all back after {Duration(round(back_s, 1))}"
         self._words[place] = f"{what} ({told})"
-        self._done.append(_Done(Struck(self._words[place], at_s, at_s), is_storm=True, sockets_back_s=back_s))
+        self._done.append(_Done(Struck("storm", self._words[place], at_s, at_s), sockets_back_s=back_s))
 
     # -- watching
 
@@ -214,35 +217,50 @@ class Conductor:
 
     def _judged(self, outcomes: Sequence[Outcome]) -> Ran:
         recorder = Recorder.merged([each.measured for each in outcomes])
-        persons = People(self._scenario).persons()
+        people = People(self._scenario)
+        persons = people.persons()
         messages = merged([each.messages for each in outcomes])
         audit = Audit(messages, persons)
         found = audit.run()
         answers = merged([each.answers for each in outcomes])
         # nobody who has no agents' words asks for their audit
-        spoken = Audit(answers, audience=Audience(audit.owners(), persons)).run() if _any(answers) else None
+        audience = Audience(audit.owners(), persons, people.group("web").size)
+        spoken = Audit(answers, audience=audience).run() if _any(answers) else None
+        faults = self._faults(recorder)
         system = System(
             processes=self._observer.uses(),
             batches=self._observer.batches(),
-            faults=self._faults(recorder),
+            faults=faults,
             sockets=self._cost,
+            phases=[phase_seen(each, recorder, self._observer, faults) for each in stretches(self._scenario)],
         )
         sockets = max(self._most_sockets, sum(each.sockets for each in outcomes))
         return Ran(recorder, Audited(messages=found, answers=spoken), system, sockets, messages.conversations)
 
     def _faults(self, recorder: Recorder) -> list[FaultSeen]:
-        """Say of each fault after how long all was as before."""
+        """Say of each fault after how long all was as before, and how long a desk was told nothing."""
         curve = curve_of(recorder)
         seen: list[FaultSeen] = []
         calm_s = float(self._scenario.warm_up_s)
         usual: float | None = None
-        for struck, is_storm, sockets_back_s in sorted(self._done, key=lambda each: each.struck.at_s):
+        done = sorted(self._done, key=lambda each: each.struck.at_s)
+        for place, (struck, sockets_back_s) in enumerate(done):
+            end_s = done[place + 1].struck.at_s if place + 1 < len(done) else self._scenario.lasts_s
             # where faults follow so closely that nothing was calm between, what was usual before them counts
             usual = usual_ms(curve, max(calm_s, struck.at_s - BEFORE_S), struck.at_s) or usual
             back_s = back_after_s(curve, struck.at_s, due_s=self._scenario.lasts_s, usual=usual)
-            if is_storm and back_s is not None:
+            if struck.kind == "storm" and back_s is not None:
                 back_s = None if sockets_back_s is None else max(back_s, sockets_back_s)
-            seen.append(FaultSeen(what=struck.what, at_s=round(struck.at_s, 3), back_s=back_s))
+            seen.append(
+                FaultSeen(
+                    kind=struck.kind,
+                    what=struck.what,
+                    at_s=round(struck.at_s, 3),
+                    back_s=back_s,
+                    replaced_s=struck.replaced_s,
+                    silence_s=recorder.longest_between_ms("silence", struck.at_s, end_s) / 1e3,
+                )
+            )
             calm_s = max(calm_s, struck.ended_s + (back_s or 0.0))
         return seen
 

@@ -28,7 +28,8 @@ STAGES = ("desk", "receipt", "lag", "reach", "route", "push", "answer", "connect
 _FIGURES = frozenset(
     (
         *("intended", "sent", "accepted", "delivered", "refused", "kept", "resent"),
-        *("lost", "doubled", "reordered", "misplaced", "unaccounted", "unsent", "contradicted", "held_twice", "gaps"),
+        *("lost", "doubled", "reordered", "misplaced", "unaccounted", "unsent", "contradicted", "gaps"),
+        *("held_twice", "held_elsewhere", "handed_on", "conversations", "unreplaced", "silence_s"),
         *("answers_lost", "answers_doubled", "answers_reordered", "answers_misplaced", "mishaps", "faults"),
         *("offered_per_s", "accepted_per_s", "achieved_per_s", "achieved_share", "refused_share", "sockets"),
     )
@@ -79,6 +80,11 @@ def known_figures() -> Collection[str]:
     """Return the names that an expectation may use, save percentiles."""
     latencies = {f"{stage}.{name}" for stage in STAGES for name in ("max_ms", "mean_ms")}
     return _FIGURES | latencies | {"max_ms", "mean_ms"}
+
+
+def is_timed(figure: str) -> bool:
+    """Tell whether a figure depends on how fast the generators were; counts do not."""
+    return figure.endswith(("_ms", "_s", "_share"))
 
 
 def parse_percentile(figure: str) -> tuple[str, float] | None:

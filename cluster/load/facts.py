@@ -45,10 +45,14 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         shown: key, place, and reader with the kind of `Shown`.
         stored: key and place, as read back from the system's history.
         stays: conversation and desk, first revision and last (0: it is there still).
+        pushed_back: keys of answers, each time that a desk was pushed one.
+        read: conversations that were read back whole.
+        holders: conversation, revision and desk, as the system's record says at the end (-1: no desk of the run).
         duplicates: receipts that said so.
         gaps: numbers of conversations that their readers were never shown, though later ones.
         foreign_again: messages of others (bot, system) that one reader was pushed twice, or out of order.
         entries_again, entries_skipped: entries of desks' logs that came twice, or never.
+        handed_on: conversations that were taken from a desk because its time was up.
         snapshots: fresh starts that desks were given after a break.
         mishaps: what must not happen at all, in words.
     """
@@ -64,11 +68,15 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     shown: tuple[bytes, bytes, bytes]
     stored: tuple[bytes, bytes]
     stays: tuple[bytes, bytes, bytes, bytes]
+    pushed_back: bytes = b""
+    read: bytes = b""
+    holders: tuple[bytes, bytes, bytes] = (b"", b"", b"")
     duplicates: int = 0
     gaps: int = 0
     foreign_again: int = 0
     entries_again: int = 0
     entries_skipped: int = 0
+    handed_on: int = 0
     snapshots: int = 0
     mishaps: list[str] = msgspec.field(default_factory=list[str])
 
@@ -95,6 +103,11 @@ def merged(parts: Sequence[Facts]) -> Facts:
         for part in parts
     ]
 
+    def of_names(columns: list[bytes]) -> bytes:
+        return b"".join(
+            names[column(data)].tobytes() if data else b"" for names, data in zip(renamed, columns, strict=True)
+        )
+
     def of_places(columns: list[bytes]) -> bytes:
         mask = (1 << SEQ_BITS) - 1
         arrays = [column(data) for data in columns]
@@ -119,19 +132,24 @@ def merged(parts: Sequence[Facts]) -> Facts:
         ),
         stored=(b"".join(part.stored[0] for part in parts), of_places([part.stored[1] for part in parts])),
         stays=(
-            b"".join(
-                names[column(part.stays[0])].tobytes() if part.stays[0] else b""
-                for names, part in zip(renamed, parts, strict=True)
-            ),
+            of_names([part.stays[0] for part in parts]),
             b"".join(part.stays[1] for part in parts),
             b"".join(part.stays[2] for part in parts),
             b"".join(part.stays[3] for part in parts),
+        ),
+        pushed_back=b"".join(part.pushed_back for part in parts),
+        read=of_names([part.read for part in parts]),
+        holders=(
+            of_names([part.holders[0] for part in parts]),
+            b"".join(part.holders[1] for part in parts),
+            b"".join(part.holders[2] for part in parts),
         ),
         duplicates=sum(part.duplicates for part in parts),
         gaps=sum(part.gaps for part in parts),
         foreign_again=sum(part.foreign_again for part in parts),
         entries_again=sum(part.entries_again for part in parts),
         entries_skipped=sum(part.entries_skipped for part in parts),
+        handed_on=sum(part.handed_on for part in parts),
         snapshots=sum(part.snapshots for part in parts),
         mishaps=[mishap for part in parts for mishap in part.mishaps],
     )

@@ -1,7 +1,7 @@
 """What is done to a system while it is under load: deaths, stops, cut networks, storms of reconnecting sockets.
 
-Here they are only said: in a scenario's file, or on the command line as ``router@30s``, ``gateway:1@40s:5s`` and
-``visitors:2000@60s``.
+Here they are only said: in a scenario's file, or on the command line as ``router@30s``, ``gateway:1@40s:5s``,
+``store@20s`` and ``visitors:2000@60s``.
 """
 
 import re
@@ -50,6 +50,12 @@ class Cut(_Fault, frozen=True, kw_only=True, tag="cut"):
     lasts_s: Duration = field(name="lasts")
 
 
+class Rewrite(_Fault, frozen=True, kw_only=True, tag="rewrite"):
+    """The store writes its log anew, as it does by itself whenever the log has doubled: a core is busy meanwhile."""
+
+    target: Literal["store"] = "store"
+
+
 class Storm(_Fault, frozen=True, kw_only=True, tag="storm"):
     """Many sockets are gone at once, as when a mobile network fails, and all come back.
 
@@ -64,31 +70,41 @@ class Storm(_Fault, frozen=True, kw_only=True, tag="storm"):
     within_s: Duration = field(name="within", default=Duration(1.0))
 
 
-Fault = Kill | Pause | Cut | Storm
+Fault = Kill | Pause | Cut | Rewrite | Storm
+#: What the command line may say of a process: an option, and an example of its text.
+_EXAMPLES = {"kill": "router@30s", "pause": "gateway@40s:5s", "cut": "gateway@40s:5s", "rewrite": "store@20s"}
+_AT_ONCE = ("kill", "rewrite")
 
 
-def parse_fault(kind: Literal["kill", "pause", "cut"], text: str) -> Fault:
+def parse_fault(kind: Literal["kill", "pause", "cut", "rewrite"], text: str) -> Fault:
     """Read what the command line says: ``target@when`` or ``target@when:how long``.
 
     Raises:
         ValueError: it says something else; names the option and the part.
     """
-    form = "target@when" if kind == "kill" else "target@when:how-long"
+    form = "target@when" if kind in _AT_ONCE else "target@when:how-long"
     found = _ON_COMMAND.fullmatch(text.strip())
-    if found is None or (found["lasts"] is None) != (kind == "kill"):
-        example = "router@30s" if kind == "kill" else "gateway@40s:5s"
-        raise ValueError(f"--{kind}: found {text!r}; allowed: {form}, such as {example}")
-    if not re.match(_TARGET, found["target"]):
-        raise ValueError(f"--{kind}: found target {found['target']!r}; allowed: {', '.join(TARGETS)}, or router:0")
+    if found is None or (found["lasts"] is None) != (kind in _AT_ONCE):
+        raise ValueError(f"--{kind}: found {text!r}; allowed: {form}, such as {_EXAMPLES[kind]}")
+    target = found["target"]
+    allowed = ("store",) if kind == "rewrite" else TARGETS
+    if not re.match(_TARGET, target) or target.partition(":")[0] not in allowed:
+        words = "store" if kind == "rewrite" else f"{', '.join(TARGETS)}, or router:0"
+        raise ValueError(f"--{kind}: found target {target!r}; allowed: {words}")
     try:
         at_s = Duration.parse(found["at"])
-        if kind == "kill":
-            return Kill(target=found["target"], at_s=at_s)
-        lasts_s = Duration.parse(found["lasts"])
+        lasts_s = Duration(0.0) if kind in _AT_ONCE else Duration.parse(found["lasts"])
     except ValueError as error:
         raise ValueError(f"--{kind}: found {text!r}; allowed for its times: {error}") from None
-    make = Pause if kind == "pause" else Cut
-    return make(target=found["target"], at_s=at_s, lasts_s=lasts_s)
+    match kind:
+        case "kill":
+            return Kill(target=target, at_s=at_s)
+        case "rewrite":
+            return Rewrite(at_s=at_s)
+        case "pause":
+            return Pause(target=target, at_s=at_s, lasts_s=lasts_s)
+        case "cut":
+            return Cut(target=target, at_s=at_s, lasts_s=lasts_s)
 
 
 def parse_storm(text: str) -> Storm:

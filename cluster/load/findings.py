@@ -16,6 +16,7 @@ FAULTS = (
     "contradicted",
     "invented",
     "held_twice",
+    "held_elsewhere",
     "gaps",
     "foreign_again",
     "entries_again",
@@ -43,17 +44,19 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
         delivered: accepted, and shown to a reader who was to see it.
         kept: accepted, read back from the history, and nobody had the conversation at the end or was shown anything
             later of it: it waits, or the bot has it.
-        lost: accepted, and neither delivered nor kept.
+        lost: accepted, and neither delivered nor kept; or missing in a history that was read whole.
         doubled: pushed twice, or stored twice.
         reordered: stored or pushed after one that was sent later.
         misplaced: shown to a reader who was not to see it, or in a place that its receipt does not name.
         contradicted: refused as not stored, and shown or stored all the same.
         invented: facts about messages that were never sent.
         held_twice: conversations that were on two desks at once.
+        held_elsewhere: conversations that were on another desk than the system's record says.
         gaps: numbers that a reader was never shown, though earlier and later ones.
         foreign_again: messages of the bot, the system or the other side that were pushed twice or out of order.
         entries_again: entries of desks' logs that came twice.
         entries_skipped: entries of desks' logs that never came.
+        handed_on: conversations that were taken from a desk because its time was up; no fault.
         snapshots: fresh starts of desks after a break; no fault.
         conversations: that were seen.
         mishaps: what must not happen at all.
@@ -77,10 +80,12 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
     contradicted: int
     invented: int
     held_twice: int
+    held_elsewhere: int
     gaps: int
     foreign_again: int
     entries_again: int
     entries_skipped: int
+    handed_on: int
     snapshots: int
     conversations: int
     mishaps: int

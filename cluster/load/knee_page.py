@@ -6,7 +6,7 @@ from pathlib import Path
 from cluster.load.charts import Line, chart, linear, logarithmic, number_words
 from cluster.load.knee import Knee, Row
 from cluster.load.markup import card, fault_count, milliseconds, table
-from cluster.load.report import Setting
+from cluster.load.report_parts import Setting
 
 _STYLE = Path(__file__).parent / "report.css"
 

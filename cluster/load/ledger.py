@@ -44,6 +44,7 @@ class Ledger:
         self.foreign_again = 0
         self.entries_again = 0
         self.entries_skipped = 0
+        self.handed_on = 0
         self.snapshots = 0
         self._duplicates = 0
         self._intended = array("q", bytes(8 * writers))
@@ -54,6 +55,9 @@ class Ledger:
         self._shown = (array("q"), array("q"), array("q"))
         self._stored = (array("q"), array("q"))
         self._stays = (array("q"), array("q"), array("q"), array("q"))
+        self._pushed_back = array("q")
+        self._read = array("q")
+        self._holders = (array("q"), array("q"), array("q"))
         self._conversations: dict[str, int] = {}
         self._mishaps: list[str] = []
 
@@ -127,6 +131,24 @@ class Ledger:
         for column, value in zip(self._stays, (self._of(conversation), desk, since, until), strict=True):
             column.append(value)
 
+    def pushed_back(self, key: int) -> None:
+        """A desk was pushed an answer, its own agent's."""
+        self._pushed_back.append(key)
+
+    def read_whole(self, conversation: str) -> None:
+        """The system's history of a conversation was read from its first message to its last."""
+        self._read.append(self._of(conversation))
+
+    def held_by(self, conversation: str, revision: int, desk: int) -> None:
+        """The system's record says, at the end, who has a conversation; -1: no desk of the run."""
+        for column, value in zip(self._holders, (self._of(conversation), revision, desk), strict=True):
+            column.append(value)
+
+    @property
+    def conversations(self) -> Sequence[str]:
+        """Those of which anything is written down."""
+        return list(self._conversations)
+
     def mishap(self, what: str) -> None:
         """Something happened that must not."""
         if len(self._mishaps) < _MOST_MISHAPS:
@@ -157,11 +179,15 @@ class Ledger:
                 self._stays[2].tobytes(),
                 self._stays[3].tobytes(),
             ),
+            pushed_back=self._pushed_back.tobytes(),
+            read=self._read.tobytes(),
+            holders=(self._holders[0].tobytes(), self._holders[1].tobytes(), self._holders[2].tobytes()),
             duplicates=self._duplicates,
             gaps=self.gaps,
             foreign_again=self.foreign_again,
             entries_again=self.entries_again,
             entries_skipped=self.entries_skipped,
+            handed_on=self.handed_on,
             snapshots=self.snapshots,
             mishaps=self._mishaps,
         )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from cluster.load.quantities import Duration
-from cluster.load.report import SocketCost
+from cluster.load.report_parts import PhaseSeen, SocketCost
 
 
 def card(title: str, about: str, body: str) -> str:
@@ -54,3 +54,10 @@ def cost_words(cost: SocketCost) -> str:
         f"each took {each_kb(cost.gateways_mb)} in the gateways{kernel}; "
         f"{each_kb(cost.machine_mb)} of the whole machine, the clients' ends and all else included"
     )
+
+
+def pass_words(phase: PhaseSeen) -> str:
+    """Say what a pass of each process took in a phase, and how many messages shared one."""
+    sizes = [f"{each.where} {each.mean:,.1f} messages" for each in phase.batches]
+    times = [f"{each.where} {each.mean_ms:.2f} ms" for each in phase.stages]
+    return ", ".join([*sizes, *times])

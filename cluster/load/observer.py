@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import psutil
 
-from cluster.load.report import BatchSizes, ProcessUse
+from cluster.load.report_parts import BatchSizes, ProcessUse, StageTime
 from cluster.load.strikes import Population
 
 _SOCKSTAT, _CPUINFO = Path("/proc/net/sockstat"), Path("/proc/cpuinfo")
@@ -23,6 +24,11 @@ _MEGA = 1e6
 #: Names of lines that are no processes.
 MACHINE = "the whole machine"
 KERNEL = "sockets in the kernel"
+#: Stages that are sizes of batches; a process tells them in thousandths of millionths.
+_SIZE = "_size_1e-6"
+_BEFORE = float("-inf")
+_Reports = Mapping[str, Mapping[str, Any]]
+_NOTHING: Mapping[str, Any] = {}
 
 
 class Memory(NamedTuple):
@@ -79,16 +85,27 @@ class Observer:
         self._population = population
         self._others = dict(others)
         self._lines: dict[str, _Line] = {}
-        self._before: dict[str, dict[str, Any]] = {}
+        #: second of the run -> what processes told at the first look from then on; and before the run.
+        self._told: dict[float, dict[str, dict[str, Any]]] = {}
+        self._to_keep: list[float] = []
         self._busy = psutil.cpu_times()
         self._busy_at_s = time.monotonic()
 
-    def begin(self) -> None:
-        """Remember what the system had counted before the run."""
-        self._before = self._population.reports() if self._population else {}
+    def begin(self, marks: Sequence[float] = ()) -> None:
+        """Remember what the system had counted before the run.
+
+        Args:
+            marks: seconds of the run at which it is to be remembered too, for `passes`.
+        """
+        self._told = {_BEFORE: self._reports()}
+        self._to_keep = sorted(set(marks))
 
     def look(self, at_s: float) -> None:
         """Look once, at a time since the begin of the run; a look before it begins counts for nothing."""
+        if self._to_keep and at_s >= self._to_keep[0]:
+            reports = self._reports()
+            while self._to_keep and at_s >= self._to_keep[0]:
+                self._told[self._to_keep.pop(0)] = reports
         found = self._population.all() if self._population else []
         for each in found:
             self._line(each.name).look(each.pid, at_s)
@@ -113,17 +130,29 @@ class Observer:
             if line.at_s
         ]
 
+    def shares(self, begin_s: float, end_s: float) -> dict[str, float]:
+        """Return the mean share of a core that each process used between two times of the run."""
+        found: dict[str, float] = {}
+        for name, line in self._lines.items():
+            used = [cpu for at_s, cpu in zip(line.at_s, line.cpu, strict=True) if begin_s < at_s <= end_s]
+            if used and name not in (MACHINE, KERNEL):
+                found[name] = sum(used) / len(used)
+        return found
+
     def batches(self) -> list[BatchSizes]:
         """Return how many messages shared a pass since `begin`, as the system counts; percentiles since its start."""
-        after = self._population.reports() if self._population else {}
-        found: list[BatchSizes] = []
-        for name, report in sorted(after.items()):
-            before = self._before.get(name, {})
-            if before.get("pid") != report["pid"]:
-                before = {}
-            found += _lane(name, before, report)
-            found += _turns(name, before, report)
-        return found
+        return _compared(self._told.get(_BEFORE, {}), self._reports())[0]
+
+    def passes(self, begin_s: float, end_s: float) -> tuple[list[BatchSizes], list[StageTime]]:
+        """Return the batches, and the times of the stages, between two of the marks; nothing of what was not seen."""
+        if begin_s not in self._told or end_s not in self._told:
+            return [], []
+        batches, stages = _compared(self._told[begin_s], self._told[end_s])
+        # the percentiles that processes tell are those since their start
+        return [msgspec.structs.replace(each, p50=None, p99=None) for each in batches], stages
+
+    def _reports(self) -> dict[str, dict[str, Any]]:
+        return self._population.reports() if self._population else {}
 
     def _line(self, name: str) -> _Line:
         return self._lines.setdefault(name, _Line())
@@ -167,6 +196,28 @@ def _used_s(process: psutil.Process) -> float:
     return times.user + times.system
 
 
+def _compared(before: _Reports, after: _Reports) -> tuple[list[BatchSizes], list[StageTime]]:
+    """Return what happened between two reports of each process; of one that took another's place, since its start."""
+    batches: list[BatchSizes] = []
+    stages: list[StageTime] = []
+    for name, report in sorted(after.items()):
+        old: Mapping[str, Any] = before.get(name, _NOTHING)
+        if old.get("pid") != report["pid"]:
+            old = _NOTHING
+        batches += _lane(name, old, report)
+        for stage, now in report.get("stages", {}).items():
+            then = old.get("stages", {}).get(stage, {"n": 0, "sum_ms": 0.0})
+            if (passes := now["n"] - then["n"]) <= 0:
+                continue
+            where, mean = f"{name}: {stage.removesuffix(_SIZE)}", (now["sum_ms"] - then["sum_ms"]) / passes
+            if stage.endswith(_SIZE):
+                p50, p99 = now["p50_ms"] * 1e3, now["p99_ms"] * 1e3
+                batches.append(BatchSizes(where=where, batches=passes, mean=mean * 1e3, p50=p50, p99=p99))
+            else:
+                stages.append(StageTime(where=where, passes=passes, mean_ms=round(mean, 4)))
+    return batches, stages
+
+
 def _lane(name: str, before: Mapping[str, Any], report: Mapping[str, Any]) -> list[BatchSizes]:
     """Return how many commands of a gateway shared a call to a router."""
     batches = report.get("batches", 0) - before.get("batches", 0)
@@ -174,23 +225,6 @@ def _lane(name: str, before: Mapping[str, Any], report: Mapping[str, Any]) -> li
         return []
     mean = (report["batched"] - before.get("batched", 0)) / batches
     return [BatchSizes(where=f"{name}: call to a router", batches=batches, mean=mean)]
-
-
-def _turns(name: str, before: Mapping[str, Any], report: Mapping[str, Any]) -> list[BatchSizes]:
-    """Return the sizes that a process measures itself; it tells them in thousandths of millionths."""
-    sizes = [stage for stage in report.get("stages", {}) if stage.endswith("_size_1e-6")]
-    found: list[BatchSizes] = []
-    for stage in sizes:
-        now = report["stages"][stage]
-        old = before.get("stages", {}).get(stage, {"n": 0, "sum_ms": 0.0})
-        passes = now["n"] - old["n"]
-        if passes > 0:
-            mean = (now["sum_ms"] - old["sum_ms"]) * 1e3 / passes
-            where = f"{name}: {stage.removesuffix('_size_1e-6')}"
-            found.append(
-                BatchSizes(where=where, batches=passes, mean=mean, p50=now["p50_ms"] * 1e3, p99=now["p99_ms"] * 1e3)
-            )
-    return found
 
 
 def machine() -> Sequence[str]:

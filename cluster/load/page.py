@@ -18,9 +18,10 @@ from cluster.load.charts import (
     time_axis,
 )
 from cluster.load.findings import FAULTS, Findings
-from cluster.load.markup import card, cost_words, fault_count, holds, mean, milliseconds, table
+from cluster.load.markup import card, cost_words, fault_count, holds, mean, milliseconds, pass_words, table
 from cluster.load.quantities import Duration
-from cluster.load.report import NAMED, ProcessUse, Report, StageFigures
+from cluster.load.report import NAMED, Report, StageFigures
+from cluster.load.report_parts import ProcessUse
 
 _STYLE = Path(__file__).parent / "report.css"
 #: What each stage is, for readers.
@@ -57,9 +58,10 @@ _CLASSES = {
     "unsent": "never left, because the harness could not",
     "resent": "left again under the same id",
     "duplicates": "receipts that said it had been taken before",
+    "handed_on": "conversations taken from a desk because its time was up",
     "snapshots": "fresh starts of desks after a break",
     "conversations": "were seen",
-    "lost": "accepted, and neither delivered nor kept",
+    "lost": "accepted, and neither delivered nor kept, or missing in a history that was read whole",
     "doubled": "pushed twice, or stored twice",
     "reordered": "stored or pushed after one that was sent later",
     "misplaced": "shown to somebody else, or where the receipt does not say",
@@ -67,6 +69,7 @@ _CLASSES = {
     "contradicted": "refused as not stored, and there all the same",
     "invented": "facts about messages that nobody sent",
     "held_twice": "conversations on two desks at once",
+    "held_elsewhere": "conversations on another desk than the system's record says",
     "gaps": "numbers that a reader was never shown",
     "foreign_again": "words of others that were pushed twice or out of order",
     "entries_again": "entries of desks' logs that came twice",
@@ -84,6 +87,7 @@ def page(report: Report) -> str:
         _invalid(report),
         _expected(report),
         _latency(report),
+        _phases(report),
         _over_time(report),
         _way(report),
         _system(report),
@@ -249,11 +253,37 @@ def _system(report: Report) -> str:
                 escape(each.what),
                 str(Duration(each.at_s)),
                 "not seen" if each.back_s is None else str(Duration(each.back_s)),
+                str(Duration(round(each.silence_s, 2))),
             )
             for each in system.faults
         ]
-        found += card("Faults", "", table(("what was done", "at", "all as before after"), rows))
+        about = "A desk's silence is the longest time in which any one desk was told nothing, until the next fault."
+        found += card("Faults", about, table(("what was done", "at", "all as before after", "a desk's silence"), rows))
     return found
+
+
+def _phases(report: Report) -> str:
+    phases = [each for each in report.system.phases if each.percentiles]
+    if not phases:
+        return ""
+    names = list(dict.fromkeys(name for each in phases for name in each.used_us))
+    rows = [
+        (
+            f"<b>{escape(each.name)}</b>",
+            f"{each.shown:,.0f}/s",
+            *(milliseconds(ms) for ms in each.percentiles.values()),
+            *(f"{each.used_us[name]:,.0f}" if name in each.used_us else "" for name in names),
+        )
+        for each in phases
+    ]
+    heads = ("phase", "shown", *phases[0].percentiles, *(f"{escape(name)}, us" for name in names))
+    stages = [(escape(each.name), escape(words)) for each in phases if (words := pass_words(each))]
+    about = (
+        "Each phase without its first two seconds. Latencies are to the desk, to 2 %; beside them is the processor "
+        "time of each process for a message that was shown."
+    )
+    told = table(("phase", "what one pass took, as the processes count"), stages) if stages else ""
+    return card("Phases", about, table(heads, rows) + told)
 
 
 def _audit(title: str, name: str, found: Findings) -> str:

@@ -43,6 +43,11 @@ class Steady(_Phase, frozen=True, kw_only=True, tag="steady"):
 
     rate: Rate
 
+    @property
+    def words(self) -> str:
+        """The rate, for a table."""
+        return str(self.rate)
+
     def pieces(self) -> list[Piece]:
         """Return the one piece."""
         return [Piece(self.lasts_s, self.rate, self.rate)]
@@ -53,6 +58,11 @@ class Ramp(_Phase, frozen=True, kw_only=True, tag="ramp"):
 
     begin: Rate = field(name="from")
     end: Rate = field(name="to")
+
+    @property
+    def words(self) -> str:
+        """The rates, for a table."""
+        return f"{self.begin} to {self.end}"
 
     def pieces(self) -> list[Piece]:
         """Return the one piece."""
@@ -73,6 +83,11 @@ class Bursts(_Phase, frozen=True, kw_only=True, tag="bursts"):
     peak: Rate
     every_s: Duration = field(name="every")
     each_s: Duration = field(name="each")
+
+    @property
+    def words(self) -> str:
+        """The rates, for a table."""
+        return f"{self.rate}, bursts of {self.peak}"
 
     def pieces(self) -> list[Piece]:
         """Return two pieces for each burst; the phase's end may cut the last."""
@@ -97,6 +112,11 @@ class Day(_Phase, frozen=True, kw_only=True, tag="day"):
 
     peak: Rate
     hours: Annotated[tuple[Annotated[float, Meta(ge=0, le=1)], ...], Meta(min_length=2, max_length=96)] = _ORDINARY_DAY
+
+    @property
+    def words(self) -> str:
+        """The rate, for a table."""
+        return f"a day of up to {self.peak}"
 
     def pieces(self) -> list[Piece]:
         """Return one piece for each hour."""

@@ -110,6 +110,9 @@ class DeskReader:
         before = self._here.get(conversation)
         newest = seqs[-1] if seqs else 0
         if before is not None:
+            if newest < before.newest:
+                told = f"{conversation} came anew up to {newest}, and {before.newest} had been shown of it"
+                self._ledger.mishap(f"desk {self._desk}: {told}")
             before.fill(seqs)
             before.skip_to(seqs[0] if seqs else 0)
             before.newest = max(before.newest, newest)
@@ -137,8 +140,9 @@ class DeskReader:
             stay.fill(seqs)
         self._show(conversation, shown, Shown.CONTEXT if conversation in self._ever else Shown.STRAY)
 
-    def removed(self, conversation: str, revision: int) -> None:
-        """A conversation goes."""
+    def removed(self, conversation: str, revision: int, *, by_time: bool = False) -> None:
+        """A conversation goes; ``by_time``: it was taken, because its time was up."""
+        self._ledger.handed_on += by_time
         stay = self._here.pop(conversation, None)
         if stay is None:
             self._ledger.mishap(f"desk {self._desk}: {conversation} went and was not there")
@@ -192,8 +196,14 @@ class VisitorReader:
         elif how is not Shown.LIVE:
             self._ledger.foreign_again += 1
 
-    def context(self, conversation: str, messages: Iterable[tuple[int, int]]) -> None:
-        """Messages came together, as what was missed or as a page: (number in the conversation, key), in order."""
+    def context(self, conversation: str, messages: Iterable[tuple[int, int]], *, after: int = 0) -> None:
+        """Messages came together, as what was missed or as a page.
+
+        Args:
+            conversation: its id.
+            messages: (number in the conversation, key), in order.
+            after: number up to which the visitor had said that it was shown all; 0: it had not.
+        """
         for seq, key in messages:
             # ids of conversations sort by time; a page of an older one leaves the present one as it is
             if conversation > self._conversation:
@@ -201,4 +211,7 @@ class VisitorReader:
             if conversation == self._conversation:
                 self._newest = max(seq, self._newest)
             if key != FOREIGN:
-                self._ledger.shown(key, self._ledger.place(conversation, seq), self._visitor, Shown.CONTEXT)
+                how = Shown.CONTEXT if seq > after else Shown.AGAIN
+                self._ledger.shown(key, self._ledger.place(conversation, seq), self._visitor, how)
+            elif seq <= after:
+                self._ledger.foreign_again += 1

@@ -7,6 +7,7 @@ and in no percentile.
 The stages: ``lag`` from due to sent (the generator's own lateness), ``receipt`` to the receipt, ``refusal`` to the
 error, ``desk`` to the desk, ``answer`` from an agent's intended answer to the visitor, ``connect`` of a socket; and
 ``reach``, ``route``, ``push``: from sent to received, numbered, and shown, by the times that the message carries.
+``silence`` is none of a message: the time in which one desk was told nothing, noted when it ends.
 
 On the hot path a measurement is two integers appended to an array. `Recorder.fold`, once a second, counts them.
 """
@@ -102,7 +103,7 @@ class Recorder:
         followed: the stages whose latency is kept by the second too.
     """
 
-    def __init__(self, warm_up_s: float, lasts_s: float, followed: Sequence[str] = ("desk", "receipt")) -> None:
+    def __init__(self, warm_up_s: float, lasts_s: float, followed: Sequence[str] = ("desk", "silence")) -> None:
         self.warm_up_s = warm_up_s
         self.seconds = max(int(np.ceil(lasts_s)), 1)
         self.stages: dict[str, Latencies] = {}
@@ -228,6 +229,11 @@ class Recorder:
         counts = self._by_second[stage].sum(axis=1).tolist()
         longest_us = self._longest[stage].tolist()
         return [value / 1e3 if count else None for value, count in zip(longest_us, counts, strict=True)]
+
+    def longest_between_ms(self, stage: str, begin_s: float, end_s: float) -> float:
+        """Return the longest latency of what was due between two times, by whole seconds; 0 where nothing was."""
+        seconds = self._longest[stage][max(int(begin_s), 0) : max(int(np.ceil(end_s)), 0)]
+        return float(seconds.max(initial=0)) / 1e3
 
     def measured(self) -> Measured:
         """Return all that was counted."""

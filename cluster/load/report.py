@@ -1,7 +1,8 @@
 """The result of a run: ``report.json`` for programs, and what ``report.html`` is made from.
 
-A run is *invalid* when it measured its own generators, *failed* when the audit found a fault or an expectation does
-not hold, else *passed*. An invalid run is never passed, whatever its figures.
+A run is *failed* when the audit found a fault or an expectation does not hold, *invalid* when it measured its own
+generators, else *passed*. An invalid run is never passed, whatever its figures; and since a message is lost whoever is
+slow, it is failed for its audit and for what is only counted, never for its times.
 """
 
 from collections.abc import Sequence
@@ -9,10 +10,11 @@ from typing import Literal
 
 import msgspec
 
-from cluster.load.expect import STAGES, Judged, judge, parse_expectations, parse_percentile
+from cluster.load.expect import STAGES, Judged, is_timed, judge, parse_expectations, parse_percentile
 from cluster.load.findings import Findings
 from cluster.load.latencies import CURVE, Latencies
 from cluster.load.recorder import GeneratorLoad, Recorder, invalid_because
+from cluster.load.report_parts import Setting, System
 
 FORMAT = 1
 NAMED = (50.0, 90.0, 99.0, 99.9, 99.99)
@@ -73,98 +75,6 @@ class Seconds(msgspec.Struct, frozen=True, kw_only=True):
     p50_ms: list[float | None]
     p99_ms: list[float | None]
     max_ms: list[float | None]
-
-
-class ProcessUse(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process used; the lists have the same length.
-
-    Args:
-        at_s: when, since the begin of the run.
-        cpu: share of one core.
-        memory_mb: resident memory.
-    """
-
-    name: str
-    at_s: list[float]
-    cpu: list[float]
-    memory_mb: list[float]
-
-
-class BatchSizes(msgspec.Struct, frozen=True, kw_only=True):
-    """How many messages shared one pass, as the system itself counts; None: of that it keeps no distribution."""
-
-    where: str
-    batches: int
-    mean: float
-    p50: float | None = None
-    p99: float | None = None
-
-
-class SocketCost(msgspec.Struct, frozen=True, kw_only=True):
-    """What it took to open the run's sockets: memory afterwards less memory before, of all of them together.
-
-    Args:
-        count: how many.
-        took_s: until all were open, with log-ins and links.
-        gateways_mb: resident memory of the gateways.
-        kernel_mb: the kernel's TCP buffers, of both ends; None: it does not say.
-        machine_mb: memory in use on the whole machine, generators and all else that happened meanwhile included.
-    """
-
-    count: int
-    took_s: float
-    gateways_mb: float
-    kernel_mb: float | None
-    machine_mb: float
-
-
-class FaultSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """A fault that was done.
-
-    Args:
-        what: in words.
-        at_s: when.
-        back_s: after how long all was as before; None: it was not, or nobody could tell.
-    """
-
-    what: str
-    at_s: float
-    back_s: float | None = None
-
-
-class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reader must know to repeat the run.
-
-    Args:
-        scenario: its name.
-        about: what it proves.
-        command: that ran it.
-        started_at: when, ISO 8601.
-        machine: in words, one line each: processor, memory, system, versions.
-        target: what was driven.
-        due_s: how long messages were due.
-        warm_up_s: of them, not timed.
-        sockets: the most that were open at once.
-    """
-
-    scenario: str
-    about: str
-    command: str
-    started_at: str
-    machine: list[str]
-    target: str
-    due_s: float
-    warm_up_s: float
-    sockets: int
-
-
-class System(msgspec.Struct, frozen=True, kw_only=True):
-    """What was seen of the system from beside it."""
-
-    processes: list[ProcessUse] = msgspec.field(default_factory=list[ProcessUse])
-    batches: list[BatchSizes] = msgspec.field(default_factory=list[BatchSizes])
-    faults: list[FaultSeen] = msgspec.field(default_factory=list[FaultSeen])
-    sockets: SocketCost | None = None
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -233,9 +143,11 @@ def make_report(setting: Setting, recorder: Recorder, audited: Audited, system: 
         expectations=[],
         system=system,
     )
-    judged = judge(parse_expectations(expect), lambda name: figure(report, name))
-    failed = faults(report) or not all(each.held for each in judged)
-    verdict = "invalid" if invalid else "failed" if failed else "passed"
+    expectations = parse_expectations(expect)
+    judged = judge(expectations, lambda name: figure(report, name))
+    broken = [each.figure for each, found in zip(expectations, judged, strict=True) if not found.held]
+    counted_wrong = faults(report) or not all(map(is_timed, broken))
+    verdict = "failed" if counted_wrong else "invalid" if invalid else "failed" if broken else "passed"
     return msgspec.structs.replace(report, verdict=verdict, expectations=judged)
 
 
@@ -270,6 +182,8 @@ def _shares(report: Report) -> dict[str, float | None]:
         "achieved_share": rates["shown"] / offered if offered else None,
         "refused_share": report.messages.refused / report.messages.intended if report.messages.intended else None,
         "sockets": report.setting.sockets,
+        "silence_s": max((fault.silence_s for fault in report.system.faults), default=None),
+        "unreplaced": sum(fault.kind == "kill" and fault.replaced_s is None for fault in report.system.faults),
         "faults": faults(report),
     }
 

@@ -169,6 +169,10 @@ class Scenario(_Table, frozen=True, kw_only=True):
         seed: equal seeds give the same messages at the same times.
         warm_up_s: messages due before are audited and not timed.
         drain_s: how long to wait, at the end, for what is under way.
+        steadfast: writers send again what was refused for the moment, in order and before anything newer, until it
+            is taken. Without it a refusal is told and final, as a rush past what goes through is to end.
+        read_back: what is read from the system's history at the end: ``missing``: what has a receipt and was shown
+            nowhere; ``all``: every conversation, whole, with who has it.
         expect: conditions as for ``--expect``.
     """
 
@@ -178,6 +182,8 @@ class Scenario(_Table, frozen=True, kw_only=True):
     seed: Annotated[int, Meta(ge=0)] = 1
     warm_up_s: Duration = field(name="warm_up", default=Duration(0.0))
     drain_s: Duration = field(name="drain", default=Duration(30.0))
+    steadfast: bool = False
+    read_back: Literal["missing", "all"] = "missing"
     mix: Mix = Mix()
     visitors: Visitors = Visitors()
     contacts: Contacts = Contacts()

@@ -11,6 +11,7 @@ runs on another machine cannot be struck from here, and is told so.
   (`cluster/load/relay.py`) stands between it and its clients; the relay is stopped. Bytes wait in the kernel, as
   packets that are sent again do. What lies between other processes is Ray's, and cannot be parted on one machine
   without a network of each their own.
+* **rewrite**: BGREWRITEAOF to the store, and how long it took. Its process forks, and writes all that it holds.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from typing import Any, NamedTuple
 import psutil
 import redis
 
-from cluster.load.faults import Cut, Fault, Kill, Pause
+from cluster.load.faults import Cut, Fault, Kill, Pause, Rewrite
 from cluster.load.orders import CannotGenerate
 from cluster.load.quantities import Duration
 from cluster.store import keys
@@ -99,6 +100,26 @@ class Population:
         except STORE_DOWN:
             return {}
 
+    # -- the store's log
+
+    def rewrite_log(self) -> None:
+        """Have the store write its log anew; one that does so already is left to it."""
+        try:
+            self._client.bgrewriteaof()
+        except redis.ResponseError as error:
+            if "in progress" not in str(error):
+                raise
+
+    def log_state(self) -> str:
+        """Return ``off``, ``rewritten`` while the store writes its log anew, ``kept`` else; ``down``: no answer."""
+        try:
+            info: Mapping[str, Any] = self._client.info("persistence")  # type: ignore[assignment]
+        except STORE_DOWN:
+            return "down"
+        if not info["aof_enabled"]:
+            return "off"
+        return "rewritten" if info["aof_rewrite_in_progress"] or info["aof_rewrite_scheduled"] else "kept"
+
     def _told(self, kind: str) -> list[dict[str, Any]]:
         names: list[bytes] = sorted(self._client.smembers(keys.alive_names(kind)))  # type: ignore[arg-type]
         told: list[bytes | None] = (
@@ -111,14 +132,18 @@ class Struck(NamedTuple):
     """A fault that was done.
 
     Args:
+        kind: ``kill``, ``pause``, ``cut``, ``rewrite`` or ``storm``.
         what: in words.
         at_s: when, since the begin of the run.
         ended_s: when the hand was taken off again: at once for a kill.
+        replaced_s: after a kill, how long until another process was there; None: there was none.
     """
 
+    kind: str
     what: str
     at_s: float
     ended_s: float
+    replaced_s: float | None = None
 
 
 class Strikes:
@@ -149,35 +174,42 @@ class Strikes:
                         f"cut {fault.target}: allowed: gateway, gateway:0, ingress, of a system that --start begins, "
                         "where a relay stands before them; everything else can be paused"
                     )
+            elif isinstance(fault, Rewrite):
+                if self._population.log_state() == "off":
+                    problems.append("rewrite store: it keeps no append-only file (appendonly no)")
             elif isinstance(fault, Kill | Pause) and not self._population.of(fault.target):
                 word = "kill" if isinstance(fault, Kill) else "pause"
                 problems.append(f"{word} {fault.target}: no such process runs")
         if problems:
             raise CannotGenerate("\n".join(problems))
 
-    async def strike(self, fault: Kill | Pause | Cut) -> Struck:
+    async def strike(self, fault: Kill | Pause | Cut | Rewrite) -> Struck:
         """Do a fault now; returns when it is over, and a kill when another process is there.
 
         When cancelled, what was stopped goes on.
         """
-        if isinstance(fault, Cut):
-            at_s = self._now()
-            lasts = Duration(fault.lasts_s)
-            await _stopped(self._relayed(fault.target), float(fault.lasts_s))
-            return Struck(f"cut {fault.target} for {lasts}", at_s, self._now())
-        if isinstance(fault, Pause):
-            found = await asyncio.to_thread(self._population.of, fault.target)
-            at_s = self._now()
-            # one of several, as one machine of several
-            await _stopped([each.pid for each in found[:1]], float(fault.lasts_s))
-            name = found[0].name if found else fault.target
-            return Struck(f"pause {name} for {Duration(fault.lasts_s)}", at_s, self._now())
-        return await self._kill(fault.target)
+        match fault:
+            case Kill():
+                return await self._kill(fault.target)
+            case Rewrite():
+                return await self._rewrite()
+            case Pause():
+                found = await asyncio.to_thread(self._population.of, fault.target)
+                # one of several, as one machine of several
+                name, pids = (found[0].name, [found[0].pid]) if found else (fault.target, [])
+                return await self._stop("pause", name, pids, fault.lasts_s)
+            case Cut():
+                return await self._stop("cut", fault.target, self._relayed(fault.target), fault.lasts_s)
+
+    async def _stop(self, kind: str, name: str, pids: Sequence[int], lasts_s: Duration) -> Struck:
+        at_s = self._now()
+        await _stopped(pids, float(lasts_s))
+        return Struck(kind, f"{kind} {name} for {lasts_s}", at_s, self._now())
 
     async def _kill(self, target: str) -> Struck:
         found = await asyncio.to_thread(self._population.of, target)
         if not found:
-            return Struck(f"kill {target}: none was there", self._now(), self._now())
+            return Struck("kill", f"kill {target}: none was there", self._now(), self._now())
         victim = found[0]
         before = {each.pid for each in found}
         os.kill(victim.pid, signal.SIGKILL)
@@ -186,9 +218,24 @@ class Strikes:
             await asyncio.sleep(_LOOK_EVERY_S)
             now_there = {each.pid for each in await asyncio.to_thread(self._population.of, target)}
             if now_there - before:
-                took = Duration(round(time.monotonic() - began, 1))
-                return Struck(f"kill {victim.name} (another one after {took})", at_s, at_s)
-        return Struck(f"kill {victim.name} (no other one within {Duration(_BACK_WITHIN_S)})", at_s, at_s)
+                took_s = round(time.monotonic() - began, 2)
+                return Struck("kill", f"kill {victim.name} (another one after {Duration(took_s)})", at_s, at_s, took_s)
+        return Struck("kill", f"kill {victim.name} (no other one within {Duration(_BACK_WITHIN_S)})", at_s, at_s)
+
+    async def _rewrite(self) -> Struck:
+        at_s, began = self._now(), time.monotonic()
+        try:
+            await asyncio.to_thread(self._population.rewrite_log)
+        except redis.RedisError as error:
+            return Struck("rewrite", f"rewrite store: it was refused ({error})", at_s, self._now())
+        while await asyncio.to_thread(self._population.log_state) == "rewritten":
+            await asyncio.sleep(_LOOK_EVERY_S)
+            if time.monotonic() - began > _BACK_WITHIN_S:
+                return Struck(
+                    "rewrite", f"rewrite store (not over after {Duration(_BACK_WITHIN_S)})", at_s, self._now()
+                )
+        took = Duration(round(time.monotonic() - began, 1))
+        return Struck("rewrite", f"rewrite store (took {took})", at_s, self._now())
 
     def _relayed(self, target: str) -> list[int]:
         return [pid for name, pid in self._relays.items() if target in (name, name.partition(":")[0])]

@@ -34,7 +34,8 @@ from cluster.load.phases import Steady
 from cluster.load.preparation import Preparation
 from cluster.load.quantities import Duration, Rate
 from cluster.load.relay import Relays
-from cluster.load.report import Report, Setting, make_report
+from cluster.load.report import Report, make_report
+from cluster.load.report_parts import Setting
 from cluster.load.rig import Rig, Site, run_name, strangers
 from cluster.load.scenario import Scenario, ScenarioError, check, load_scenario
 from cluster.load.strikes import Population
@@ -127,9 +128,7 @@ def composed(plan: LoadPlan) -> Scenario:
     changed: dict[str, object] = {}
     try:
         if plan.rate or plan.lasts:
-            rate = Rate.parse(plan.rate) if plan.rate else Rate(peak_rate(scenario))
-            lasts = Duration.parse(plan.lasts) if plan.lasts else Duration(scenario.lasts_s)
-            changed["phases"] = (Steady(rate=rate, lasts_s=lasts),)
+            scenario = _steady(scenario, plan.rate, plan.lasts)
         if plan.warm_up:
             changed["warm_up_s"] = Duration.parse(plan.warm_up)
     except ValueError as error:
@@ -142,6 +141,18 @@ def composed(plan: LoadPlan) -> Scenario:
     whole = msgspec.structs.replace(scenario, **changed)
     check(whole, plan.scenario)
     return whole
+
+
+def _steady(scenario: Scenario, rate: str, lasts: str) -> Scenario:
+    """Return a scenario with one steady phase; faults that would come after it are left out.
+
+    Raises:
+        ValueError: one of the two cannot be read.
+    """
+    per_s = Rate.parse(rate) if rate else Rate(peak_rate(scenario))
+    lasts_s = Duration.parse(lasts) if lasts else Duration(scenario.lasts_s)
+    faults = tuple(fault for fault in scenario.faults if fault.at_s < lasts_s)
+    return msgspec.structs.replace(scenario, phases=(Steady(rate=per_s, lasts_s=lasts_s),), faults=faults)
 
 
 class _Run:

@@ -1,6 +1,7 @@
 """The gateway with real sockets and the real store: what each side sees, and what bad input costs.
 
-The gateway actor runs in this process, the router core behind it without Ray; `tests/chaos` has the processes.
+The gateway actor runs in this process, the router core behind it without Ray; the processes are in
+`tests/system/test_load.py`.
 """
 
 import asyncio

@@ -36,6 +36,11 @@ def test_for_alone_keeps_the_highest_rate_of_the_scenario():
     assert [phase.rate for phase in composed(LoadPlan(scenario="black-friday", lasts="1m")).phases] == [45_000.0]
 
 
+def test_a_run_that_is_made_shorter_keeps_the_faults_that_still_lie_in_it():
+    faults = composed(LoadPlan(scenario="kills", lasts="30s")).faults
+    assert [fault.target for fault in faults] == ["router:0", "dispatcher"]
+
+
 @pytest.mark.parametrize(
     ("plan", "words"),
     [

@@ -82,6 +82,7 @@ class DeskEvent(msgspec.Struct):
     """What is pushed to a desk; ids where somebody types, or a vendor tells what became of an answer."""
 
     type: str
+    change: str = ""
     message: Said | str | None = None
     conversation: Record | str = ""
     messages: list[Said] = []
@@ -122,7 +123,7 @@ class DeskOpening(msgspec.Struct):
 
 
 class Page(msgspec.Struct):
-    """A page of history, oldest first."""
+    """A page of history: oldest first on a socket, newest first over HTTP."""
 
     messages: list[Said]
     more: bool = False
@@ -132,6 +133,7 @@ visitor_frame = msgspec.json.Decoder(VisitorFrame).decode
 visit_opening = msgspec.json.Decoder(VisitOpening).decode
 desk_frame = msgspec.json.Decoder(DeskFrame).decode
 desk_opening = msgspec.json.Decoder(DeskOpening).decode
+record_of = msgspec.json.Decoder(Record).decode
 page_of = msgspec.json.Decoder(Page).decode
 receipt_of = msgspec.json.Decoder(Receipt).decode
 

@@ -33,6 +33,8 @@ _TEXT = WSMsgType.TEXT
 _OPENING = 0
 _SEND = b'{"jsonrpc":"2.0","id":%d,"method":"message.send","params":{"client_id":"%b","text":%b}}'
 _ANSWER = b'{"jsonrpc":"2.0","id":%d,"method":"message.send","params":{"client_id":"%b","conversation":"%b","text":%b}}'
+#: Why a conversation goes when its time was up.
+_BY_TIME = frozenset(("offer_expired", "agent_away"))
 _ACK = b'{"jsonrpc":"2.0","method":"desk.ack","params":{"cursor":%d}}'
 
 
@@ -163,7 +165,7 @@ class VisitLink(SocketLink):
             return (frame.error or Error()).refusal()
         self._hears.on_open(self, frame.result.cursor or "")
         if frame.result.messages:
-            self._hears.on_missed(frame.result.messages)
+            self._hears.on_missed(frame.result.messages, fresh=frame.result.snapshot)
         return None
 
     def take(self, payload: memoryview) -> None:
@@ -179,7 +181,7 @@ class VisitLink(SocketLink):
 
     def _pushed(self, method: str, params: VisitorParams) -> None:
         if method == "visit.snapshot":
-            self._hears.on_missed(params.messages)
+            self._hears.on_missed(params.messages, fresh=True)
         for event in params.events:
             if event.message is not None:
                 self._hears.on_said(event.message)
@@ -304,7 +306,7 @@ class DeskLink(SocketLink):
         if event.type == "offered":
             self._hears.on_offered(Held(conversation, event.messages))
         elif event.type == "removed":
-            self._hears.on_removed(conversation)
+            self._hears.on_removed(conversation, by_time=event.change in _BY_TIME)
 
     def _answered(self, known: tuple[Action, str, int], result: msgspec.Raw, error: Error | None) -> None:
         action, conversation, number = known

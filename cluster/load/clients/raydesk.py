@@ -9,13 +9,15 @@ import msgspec
 from picows import WSError, WSListener
 from picows import ws_connect as _ws_connect  # pyright: ignore[reportUnknownVariableType]
 
-from cluster.load.clients.frames import Page, Texts, page_of
+from cluster.load.clients.frames import Page, Texts, page_of, record_of
 from cluster.load.clients.http import HttpAnswer, HttpDoor
 from cluster.load.clients.links import DeskLink, SocketLink, VisitLink
-from cluster.load.clients.targets import CursorLost, HearsAgent, HearsVisitor, Refusal
+from cluster.load.clients.targets import CursorLost, HearsAgent, HearsVisitor, Record, Refusal
 from cluster.load.orders import AgentLogin, CannotGenerate, Orders
 from cluster.load.people import People
 
+#: Messages of one page of history.
+PAGE = 200
 _JSON = {"Content-Type": "application/json"}
 #: For the handshake, and again for the session.
 _OPEN_S = 15.0
@@ -189,16 +191,26 @@ class Raydesk:
     # -- reading back
 
     async def history(self, conversation: str, before: int | None) -> Page:
-        """Return the page of a conversation's messages before a number.
+        """Return the page of a conversation's messages before a number, newest first.
 
         Raises:
             ConnectionError: no answer, or none at the moment.
             CannotGenerate: it is refused.
         """
-        query = "?limit=200" + (f"&before={before}" if before else "")
+        query = f"?limit={PAGE}" + (f"&before={before}" if before else "")
         path = f"/v1/conversations/{conversation}/messages{query}"
         answer = await self.door.call("GET", path, headers=self._keyed)
         return page_of(_good(answer, "GET /v1/conversations/.../messages"))
+
+    async def record(self, conversation: str) -> Record:
+        """Return where a conversation stands.
+
+        Raises:
+            ConnectionError: no answer, or none at the moment.
+            CannotGenerate: it is refused.
+        """
+        answer = await self.door.call("GET", f"/v1/conversations/{conversation}", headers=self._keyed)
+        return record_of(_good(answer, "GET /v1/conversations/..."))
 
     async def aclose(self) -> None:
         """Break every socket and close the door; safe twice."""

@@ -47,12 +47,14 @@ class Record(msgspec.Struct, gc=False):
         id: its id.
         revision: grows with each change of who has it.
         state: ``offered`` awaits acceptance.
+        agent: who has it, or is offered it.
         preferred, excluded: agents who had it, or were offered it, before; so far as the system says.
     """
 
     id: str
     revision: int = 0
     state: str = ""
+    agent: str = ""
     preferred: str = ""
     excluded: list[str] = []
 
@@ -129,8 +131,8 @@ class HearsVisitor(Protocol):
         """Something was pushed."""
         ...
 
-    def on_missed(self, messages: Sequence[Said]) -> None:
-        """Messages came together, in order: what was missed, or all that is to be shown."""
+    def on_missed(self, messages: Sequence[Said], *, fresh: bool) -> None:
+        """Messages came together, in order: what follows the cursor, or all that is to be shown (``fresh``)."""
         ...
 
     def on_lost(self) -> None:
@@ -181,8 +183,8 @@ class HearsAgent(Protocol):
         """A message of a conversation that the desk has is pushed."""
         ...
 
-    def on_removed(self, conversation: Record) -> None:
-        """A conversation goes."""
+    def on_removed(self, conversation: Record, *, by_time: bool) -> None:
+        """A conversation goes; ``by_time``: an offer that nobody took, or an agent who was not there for too long."""
         ...
 
     def on_page(self, conversation: str, before: int, messages: Sequence[Said]) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 from cluster.load.findings import Findings
 from cluster.load.page import page
 from cluster.load.recorder import Recorder
-from cluster.load.report import Audited, BatchSizes, FaultSeen, ProcessUse, Report, Setting, System, make_report
+from cluster.load.report import Audited, Report, make_report
+from cluster.load.report_parts import BatchSizes, FaultSeen, PhaseSeen, ProcessUse, Setting, StageTime, System
 
 LASTS_S, KILLED_S = 300, 150
 EXPECT = "p99_ms<68,lost=0,doubled=0,achieved_share>=0.99,answer.p99_ms<100"
@@ -22,6 +23,7 @@ def findings(**changed: int | dict[str, list[str]]) -> Findings:
     counts: dict[str, int] = dict.fromkeys(
         ("reordered", "misplaced", "contradicted", "invented", "held_twice", "gaps", "foreign_again", "mishaps"), 0
     )
+    counts |= dict.fromkeys(("held_elsewhere", "handed_on"), 0)
     counts |= dict.fromkeys(("entries_again", "entries_skipped", "unaccounted", "unsent", "lost", "doubled"), 0)
     sound = {"intended": 600_000, "sent": 600_000, "resent": 812, "accepted": 599_400, "duplicates": 790}
     sound |= {"refused": 600, "delivered": 599_388, "kept": 12, "snapshots": 4, "conversations": 2_000}
@@ -79,7 +81,26 @@ def system() -> System:
             BatchSizes(where="gateway to router", batches=41_000, mean=14.6, p50=12, p99=61),
             BatchSizes(where="router's turn", batches=33_000, mean=18.2, p50=15, p99=84),
         ],
-        faults=[FaultSeen(what="kill router 0", at_s=float(KILLED_S), back_s=1.8)],
+        faults=[
+            FaultSeen(
+                kind="kill", what="kill router 0", at_s=float(KILLED_S), back_s=1.8, replaced_s=0.7, silence_s=1.38
+            )
+        ],
+        phases=[
+            PhaseSeen(
+                name="400/s",
+                begin_s=20,
+                end_s=LASTS_S,
+                offered=400.0,
+                accepted=400.0,
+                shown=399.5,
+                refused=0.4,
+                percentiles={"p50": 7.1, "p90": 9.0, "p99": 14.2, "p99.9": 900.0},
+                used_us={"router 0": 1_375.0, "gateway 0": 1_200.0},
+                batches=[BatchSizes(where="router:0: batch", batches=9_000, mean=18.2)],
+                stages=[StageTime(where="router:0: append", passes=9_000, mean_ms=1.42)],
+            )
+        ],
     )
 
 

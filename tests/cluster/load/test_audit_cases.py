@@ -179,3 +179,92 @@ def test_an_older_page_does_not_hide_what_comes_again():
     visitor.context("s1", [(1, -1), (2, -1)])
     visitor.live("s2", 5, -1)
     assert audited(ledger).faults == {"foreign_again": 1}
+
+
+def test_what_comes_anew_without_what_was_shown_of_it_is_a_mishap():
+    ledger = ledger_of(0)
+    desk = DeskReader(ledger, 0)
+    desk.offered(CASE, 1, [(1, -1), (2, -1)])
+    desk.snapshot(9, [CASE])
+    desk.offered(CASE, 1, [(1, -1)])
+    found = audited(ledger)
+    assert found.faults == {"mishaps": 1}
+    assert found.examples["mishaps"] == ["desk 0: s1 came anew up to 1, and 2 had been shown of it"]
+
+
+@pytest.mark.parametrize(("after", "faults"), [(3, {}), (4, {"doubled": 1}), (9, {"doubled": 1, "foreign_again": 1})])
+def test_a_visitor_who_comes_back_is_told_what_follows_its_cursor_and_nothing_before(after, faults):
+    ledger = ledger_of(1)
+    ledger.receipt(0, 0, CASE, 4)
+    visitor = VisitorReader(ledger, 0)
+    visitor.live(CASE, 4, key_of(0, 0))
+    visitor.context(CASE, [(4, key_of(0, 0)), (5, -1)], after=after)
+    assert audited(ledger).faults == faults
+
+
+@pytest.mark.parametrize("times", [0, 1, 2])
+def test_an_answer_is_pushed_to_one_desk_once(times):
+    ledger = ledger_of(1)
+    ledger.receipt(0, 0, CASE, 1)
+    ledger.shown(key_of(0, 0), ledger.place(CASE, 1), 0, Shown.LIVE)
+    for _ in range(times):
+        ledger.pushed_back(key_of(0, 0))
+    assert audited(ledger).faults == ({"doubled": 1} if times > 1 else {})
+
+
+@pytest.mark.parametrize(
+    ("read", "stored", "faults"), [(False, False, {}), (True, True, {}), (True, False, {"lost": 1})]
+)
+def test_what_was_shown_and_is_not_in_a_history_that_was_read_whole_is_lost(read, stored, faults):
+    first, second = ledger_of(1), Ledger("r", 1)
+    first.receipt(0, 0, CASE, 1)
+    first.shown(key_of(0, 0), first.place(CASE, 1), 0, Shown.LIVE)
+    second.place("another", 1)
+    if stored:
+        second.stored(0, 0, CASE, 1)
+    if read:
+        second.read_whole(CASE)
+    found = audited(first, second)
+    assert found.faults == faults
+    assert (found.accepted, found.delivered, found.lost) == (1, 0 if faults else 1, len(faults))
+
+
+@pytest.mark.parametrize(
+    ("revision", "holder", "faults"),
+    [
+        (5, 1, {}),
+        (8, 1, {}),
+        (4, 0, {}),
+        (5, 0, {"held_elsewhere": 1}),
+        (5, -1, {"held_elsewhere": 1}),
+        (4, 1, {"held_elsewhere": 1}),
+    ],
+)
+def test_a_conversation_is_on_the_desk_that_the_systems_record_names(revision, holder, faults):
+    first, second = ledger_of(0), Ledger("r", 1)
+    first.stay(CASE, 0, 1, 5)
+    first.stay(CASE, 1, 5, 0)
+    second.place("another", 1)
+    second.held_by(CASE, revision, holder)
+    found = audited(first, second)
+    assert found.faults == faults
+    if faults:
+        assert found.examples["held_elsewhere"][0].startswith("s1: ")
+
+
+def test_a_conversation_that_waits_is_on_no_desk():
+    ledger = ledger_of(0)
+    ledger.held_by(CASE, 3, -1)
+    assert audited(ledger).faults == {}
+    ledger.held_by(CASE, 3, 1)
+    assert audited(ledger).faults == {"held_elsewhere": 1}
+
+
+def test_what_was_taken_from_a_desk_by_time_is_counted_and_no_fault():
+    ledger = ledger_of(0)
+    desk = DeskReader(ledger, 0)
+    for revision, by_time in ((1, True), (3, False)):
+        desk.offered(CASE, revision, [])
+        desk.removed(CASE, revision + 1, by_time=by_time)
+    found = audited(ledger)
+    assert (found.faults, found.handed_on) == ({}, 1)

@@ -11,11 +11,12 @@ import msgspec
 import pytest
 
 from cluster.load.conductor import Conductor, Moment
-from cluster.load.faults import Kill, Pause, Storm
+from cluster.load.faults import Kill, Pause, Rewrite, Storm
 from cluster.load.observer import Observer
 from cluster.load.orders import AgentLogin, CannotGenerate, Orders
 from cluster.load.quantities import Duration
-from cluster.load.report import Setting, make_report
+from cluster.load.report import make_report
+from cluster.load.report_parts import Setting
 from cluster.load.scenario import parse_scenario
 from cluster.load.strikes import Found, Strikes
 from tests.cluster.load.stand_in import StandIn
@@ -110,6 +111,13 @@ class Pack:
 
     def __init__(self) -> None:
         self.processes: list[subprocess.Popen[bytes]] = []
+        self.log = ["kept"]
+
+    def rewrite_log(self) -> None:
+        self.log = ["rewritten", "rewritten", "kept"]
+
+    def log_state(self) -> str:
+        return self.log.pop(0) if len(self.log) > 1 else self.log[0]
 
     def grow(self) -> None:
         words = [sys.executable, "-c", "import time\nfor _ in range(60): time.sleep(1)"]
@@ -142,6 +150,28 @@ def test_a_kill_kills_and_waits_for_the_next_one(pack):
     struck = asyncio.run(strikes.strike(Kill(target="router", at_s=Duration(1))))
     assert victim.wait() == -signal.SIGKILL
     assert struck.what.startswith("kill router:0 (another one after ")
+    assert 0 < struck.replaced_s < 10
+
+
+def test_a_kill_where_nobody_is_says_so():
+    strikes = Strikes(Nobody(), {}, lambda: 1.0)
+    struck = asyncio.run(strikes.strike(Kill(target="router", at_s=Duration(1))))
+    assert (struck.kind, struck.what, struck.replaced_s) == ("kill", "kill router: none was there", None)
+
+
+class Nobody:
+    def of(self, target: str) -> list[Found]:
+        return []
+
+
+def test_a_rewrite_is_over_when_the_log_is_written(pack):
+    strikes = Strikes(pack, {}, lambda: 1.0)
+    struck = asyncio.run(strikes.strike(Rewrite(at_s=Duration(1))))
+    assert struck.what.startswith("rewrite store (took ")
+    assert pack.log == ["kept"]
+    pack.log = ["off"]
+    with pytest.raises(CannotGenerate, match="rewrite store: it keeps no append-only file"):
+        strikes.check([Rewrite(at_s=Duration(1))])
 
 
 def test_a_pause_stops_and_goes_on_even_when_it_is_cancelled(pack):

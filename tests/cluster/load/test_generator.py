@@ -21,8 +21,8 @@ from cluster.load.recorder import Recorder
 from cluster.load.scenario import Scenario, load_scenario, parse_scenario
 from cluster.store.directory import Directory
 from cluster.store.valkey import connect
+from deployments.commands.own_system import OwnSystem, free_ports
 from models.domain.agent import User
-from tests.running import RunningSystem, free_ports
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 ACCOUNT = "default"
@@ -56,7 +56,7 @@ def system(vendor_port):
             "sockets_per_address": 60_000,
         },
     }
-    with RunningSystem(config) as running:
+    with OwnSystem(config) as running:
         yield running
 
 
@@ -153,7 +153,7 @@ def _lasting(scenario: Scenario, lasts_s: float) -> Scenario:
 
 
 def _run(
-    system: RunningSystem,
+    system: OwnSystem,
     scenario: Scenario,
     *,
     generators: int,
@@ -172,7 +172,7 @@ def _run(
 
 
 async def _conduct(
-    system: RunningSystem, scenario: Scenario, count: int, vendor: str, storm: Storm | None, window: int
+    system: OwnSystem, scenario: Scenario, count: int, vendor: str, storm: Storm | None, window: int
 ) -> list[Outcome]:
     run = f"t{os.urandom(4).hex()}"
     redis = connect(system.settings.store)

@@ -10,7 +10,7 @@ from cluster.load.knee import Search, Times, at_rate, holds, walk
 from cluster.load.observer import Observer
 from cluster.load.orders import AgentLogin, Orders
 from cluster.load.recorder import Recorder
-from cluster.load.report import System
+from cluster.load.report_parts import System
 from cluster.load.scenario import load_scenario
 from tests.cluster.load.stand_in import stood_in
 

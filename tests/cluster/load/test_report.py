@@ -28,7 +28,8 @@ from cluster.load.expect import STAGES, known_figures
 from cluster.load.findings import FAULTS, Findings
 from cluster.load.page import _CLASSES, _STAGES, page
 from cluster.load.recorder import Recorder
-from cluster.load.report import Audited, Report, System, figure, make_report
+from cluster.load.report import Audited, Report, figure, make_report
+from cluster.load.report_parts import System
 from tests.cluster.load.invented import findings, report
 
 
@@ -62,6 +63,19 @@ def test_a_run_whose_generator_was_late_is_invalid_whatever_its_figures():
     assert late.verdict == "invalid"
     assert "left more than 20 ms after they were due" in late.invalid[0]
     assert "Invalid: the load generator was the bottleneck" in page(late)
+
+
+def test_what_is_lost_is_lost_though_the_generator_was_late():
+    assert report(rate=10, late=True, messages=findings(lost=1), expect="").verdict == "failed"
+    assert report(rate=10, late=True, expect="accepted<5").verdict == "failed"
+    assert report(rate=10, late=True, expect="p99_ms<0.001,achieved_per_s>1e9,silence_s<0.1").verdict == "invalid"
+
+
+def test_a_kill_that_nobody_took_the_place_of_is_counted(sound):
+    assert (figure(sound, "unreplaced"), figure(sound, "silence_s")) == (0, 1.38)
+    (fault,) = sound.system.faults
+    system = msgspec.structs.replace(sound.system, faults=[fault, msgspec.structs.replace(fault, replaced_s=None)])
+    assert figure(msgspec.structs.replace(sound, system=system), "unreplaced") == 1
 
 
 def test_every_figure_that_can_be_expected_can_be_measured(sound):
@@ -112,6 +126,8 @@ def test_the_page_has_its_charts_and_its_audit(sound):
     assert titles >= {"latency by percentile", "rate over time", "latency over time", "processor", "memory"}
     assert "0 lost of 599,400: at most 1 in 199,800 with 95 % confidence (3/N)" in html
     assert "kill router 0" in html
+    for words in ("<b>400/s</b>", "14.2 ms", "1,375", "router:0: append 1.42 ms", "1.38s"):
+        assert words in html
 
 
 def test_what_others_wrote_is_shown_as_text(sound):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.load.expect import parse_expectations
-from cluster.load.faults import Cut, Kill, Pause, Storm, parse_fault
+from cluster.load.faults import Cut, Kill, Pause, Rewrite, Storm, parse_fault
 from cluster.load.quantities import Duration, Rate, ThinkTime
 from cluster.load.scenario import SHIPPED, ScenarioError, load_scenario, parse_scenario
 
@@ -30,7 +30,7 @@ def test_a_shipped_scenario_is_sound_and_says_what_it_proves(name):
 
 
 def test_the_scenarios_that_are_promised_are_there():
-    promised = "black-friday connections day duplicate-webhooks knee reconnect-storm slow-agents smoke"
+    promised = "black-friday connections day duplicate-webhooks kills knee rates reconnect-storm slow-agents smoke"
     assert promised.split() == NAMES
 
 
@@ -66,7 +66,10 @@ def test_the_smallest_scenario_is_one_phase():
             PHASE + "[[faults]]\nkind = 'kill'\nat = '3s'\ntarget = 'me'",
             "faults[0].target: found 'me'; allowed: router,",
         ),
-        (PHASE + "[[faults]]\nkind = 'kil'", "faults[0].kind: found 'kil'; allowed: kill or pause or cut or storm"),
+        (
+            PHASE + "[[faults]]\nkind = 'kil'",
+            "faults[0].kind: found 'kil'; allowed: kill or pause or cut or rewrite or storm",
+        ),
         ("arrivals = 'both'\n" + PHASE, "arrivals: found 'both'; allowed: even or poisson"),
     ],
 )
@@ -187,6 +190,7 @@ def test_faults_on_the_command_line():
     assert parse_fault("kill", "router@30s") == Kill(target="router", at_s=Duration(30))
     assert parse_fault("pause", "gateway:1@40s:5s") == Pause(target="gateway:1", at_s=Duration(40), lasts_s=Duration(5))
     assert parse_fault("cut", "store@1m:500ms") == Cut(target="store", at_s=Duration(60), lasts_s=Duration(0.5))
+    assert parse_fault("rewrite", "store@20s") == Rewrite(at_s=Duration(20))
 
 
 @pytest.mark.parametrize(
@@ -196,6 +200,8 @@ def test_faults_on_the_command_line():
         ("kill", "router@30s:5s", "allowed: target@when, such as router@30s"),
         ("pause", "router@30s", "--pause: found 'router@30s'; allowed: target@when:how-long, such as gateway@40s:5s"),
         ("kill", "rooter@30s", "--kill: found target 'rooter'; allowed: router, gateway"),
+        ("rewrite", "router@30s", "--rewrite: found target 'router'; allowed: store"),
+        ("rewrite", "store@30s:5s", "--rewrite: found 'store@30s:5s'; allowed: target@when, such as store@20s"),
         ("kill", "router@30", "--kill: found 'router@30'; allowed for its times: a duration such as"),
     ],
 )
@@ -203,6 +209,13 @@ def test_no_fault_on_the_command_line(kind, text, problem):
     with pytest.raises(ValueError) as caught:
         parse_fault(kind, text)
     assert problem in str(caught.value)
+
+
+def test_the_store_alone_can_be_told_to_write_its_log_anew():
+    scenario = parse_scenario(PHASE + "[[faults]]\nkind = 'rewrite'\nat = '5s'", "my.toml")
+    assert scenario.faults == (Rewrite(at_s=Duration(5)),)
+    (found,) = problems(PHASE + "[[faults]]\nkind = 'rewrite'\ntarget = 'router'\nat = '5s'")
+    assert found == "my.toml: faults[0].target: found 'router'; allowed: store"
 
 
 def test_a_storm_takes_all_visitors_within_a_second_by_default():
