@@ -83,11 +83,11 @@ class GatewaySettings(Section):
     )
     ping_idle_s: Seconds = Field(
         default=20.0,
-        description="Seconds of silence after which a desk's socket is pinged; who does not answer for as long is gone.",
+        description="Seconds of silence after which a desk's socket is pinged; it is dropped after as many more.",
     )
     visitor_ping_idle_s: Seconds = Field(
         default=50.0,
-        description="The same seconds for a visitor's socket; below 60, as many proxies close what is silent for a minute.",
+        description="The same seconds for a visitor's socket; below 60, as many proxies end a minute's silence.",
     )
     open_timeout_s: Seconds = Field(
         default=10.0, description="Seconds within which a socket must open its session; after that it is closed."
