@@ -185,7 +185,7 @@ def load(  # noqa: PLR0913 - these are the options of the command line
     """
     import shlex
 
-    from cluster.load.faults import parse_fault, parse_storm
+    from cluster.load.scenario.faults import parse_fault, parse_storm
     from deployments.commands.load import CANNOT_RUN, LoadPlan, run_load
 
     try:

@@ -20,25 +20,25 @@ import redis
 import tomli_w
 from rich.console import Console
 
-from cluster.load.conductor import Moment, Ran
-from cluster.load.crew import Ray
-from cluster.load.expect import InvalidExpectation
-from cluster.load.faults import Cut, Fault
-from cluster.load.knee import Times, walk
-from cluster.load.knee_page import knee_page
-from cluster.load.needs import changes, fitting, peak_rate
-from cluster.load.observer import machine
 from cluster.load.orders import CannotGenerate
-from cluster.load.page import page
-from cluster.load.phases import Steady
-from cluster.load.preparation import Preparation
-from cluster.load.quantities import Duration, Rate
-from cluster.load.relay import Relays
-from cluster.load.report import Report, make_report
-from cluster.load.report_parts import Setting
-from cluster.load.rig import Rig, Site, run_name, strangers
-from cluster.load.scenario import Scenario, ScenarioError, check, load_scenario
-from cluster.load.strikes import Population
+from cluster.load.report.knee import knee_page
+from cluster.load.report.page import page
+from cluster.load.report.parts import Setting
+from cluster.load.report.report import Report, make_report
+from cluster.load.run.conductor import Moment, Ran
+from cluster.load.run.crew import Ray
+from cluster.load.run.knee import Times, walk
+from cluster.load.run.needs import changes, fitting, peak_rate
+from cluster.load.run.observer import machine
+from cluster.load.run.preparation import Preparation
+from cluster.load.run.relay import Relays
+from cluster.load.run.rig import Rig, Site, run_name, strangers
+from cluster.load.run.strikes import Population
+from cluster.load.scenario.expect import InvalidExpectation
+from cluster.load.scenario.faults import Cut, Fault
+from cluster.load.scenario.phases import Steady
+from cluster.load.scenario.quantities import Duration, Rate
+from cluster.load.scenario.scenario import Scenario, ScenarioError, check, load_scenario
 from cluster.settings import Settings, SettingsError, load_settings
 from cluster.store.embedded import EmbeddedStore, StoreError
 from deployments.commands import boot
@@ -56,7 +56,7 @@ _RELAY_HOST = "127.0.7.1"
 _BEYOND_ANY_KNEE = 100_000.0
 _ACCOUNT = "load"
 #: Adapters that are shipped, by the names that they go by.
-_TARGETS = {"valkey-relay": "cluster.load.targets_valkey:ValkeyRelay"}
+_TARGETS = {"valkey-relay": "cluster.load.targets.valkey:ValkeyRelay"}
 
 
 _Work = Callable[[], Coroutine[Any, Any, int]]

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from cluster.load.knee import Knee, Row
-from cluster.load.markup import cost_words, pass_words
-from cluster.load.report import Report
-from cluster.load.report_parts import PhaseSeen
+from cluster.load.report.knee import Knee, Row
+from cluster.load.report.markup import cost_words, pass_words
+from cluster.load.report.parts import PhaseSeen
+from cluster.load.report.report import Report
 
 
 def summary(report: Report) -> Iterator[str]:

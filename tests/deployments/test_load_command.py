@@ -7,18 +7,17 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from cluster.load.conductor import Moment
-from cluster.load.faults import Kill, Storm, parse_fault, parse_storm
-from cluster.load.knee import Knee, Row
-from cluster.load.knee_page import knee_page
 from cluster.load.orders import Counts, Progress
-from cluster.load.quantities import Duration
-from cluster.load.recorder import WIDE_BUCKETS
-from cluster.load.scenario import ScenarioError
+from cluster.load.report.knee import Knee, Row, knee_page
+from cluster.load.run.conductor import Moment
+from cluster.load.scenario.faults import Kill, Storm, parse_fault, parse_storm
+from cluster.load.scenario.quantities import Duration
+from cluster.load.scenario.scenario import ScenarioError
+from cluster.load.truth.recorder import WIDE_BUCKETS
 from deployments.commands.load import CANNOT_RUN, LoadPlan, composed, run_load
 from deployments.commands.load_table import LiveTable, line, page
 from deployments.commands.load_words import knee_lines, summary
-from tests.cluster.load import invented
+from tests.cluster.load.report import invented
 
 
 def test_the_command_line_changes_the_scenario_and_adds_to_its_faults_and_conditions():

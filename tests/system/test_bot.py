@@ -11,7 +11,7 @@ import psutil
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
-from cluster.load.strikes import Population
+from cluster.load.run.strikes import Population
 from cluster.store import keys, valkey
 from cluster.store.directory import Directory
 from deployments.commands.own_system import OwnSystem

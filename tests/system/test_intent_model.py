@@ -8,7 +8,7 @@ import httpx
 import psutil
 import pytest
 
-from cluster.load.strikes import Population
+from cluster.load.run.strikes import Population
 from deployments.commands.own_system import OwnSystem, command, environment
 from tests.waiting import wait_until
 

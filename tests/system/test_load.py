@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from cluster.load.expect import is_timed
-from cluster.load.scenario import SHIPPED
+from cluster.load.scenario.expect import is_timed
+from cluster.load.scenario.scenario import SHIPPED
 from cluster.store.directory import Directory
 from cluster.store.valkey import connect
 from deployments.commands.own_system import OwnSystem, command, environment

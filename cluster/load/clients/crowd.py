@@ -9,18 +9,18 @@ import numpy as np
 from cluster.load.clients.backends import Backend, BulkBackend
 from cluster.load.clients.clock import Agenda
 from cluster.load.clients.desks import Desk, Office
-from cluster.load.clients.http import HttpDoor
 from cluster.load.clients.notes import Notes
 from cluster.load.clients.opener import Opener
 from cluster.load.clients.schedule import Due
-from cluster.load.clients.targets import Target
 from cluster.load.clients.vendor import VENDOR_WAIT_S, Vendor
 from cluster.load.clients.visitors import Visitor, Ward
-from cluster.load.dialogues import Dialogues
-from cluster.load.faults import Storm
 from cluster.load.orders import CannotGenerate, Orders
-from cluster.load.people import People
-from cluster.load.scenario import CHANNELS
+from cluster.load.scenario.dialogues import Dialogues
+from cluster.load.scenario.faults import Storm
+from cluster.load.scenario.people import People
+from cluster.load.scenario.scenario import CHANNELS
+from cluster.load.targets.http import HttpDoor
+from cluster.load.targets.target import Target
 
 #: How often each desk confirms what it was shown.
 ACK_S = 0.25

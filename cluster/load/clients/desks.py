@@ -13,11 +13,11 @@ import numpy as np
 from cluster.load.clients.clock import Agenda
 from cluster.load.clients.notes import Notes
 from cluster.load.clients.opener import Opener
-from cluster.load.clients.targets import AgentLink, Held, Receipt, Record, Refusal, Said, Target, Written
-from cluster.load.dialogues import Dialogues
 from cluster.load.orders import AgentLogin
-from cluster.load.readers import FOREIGN, DeskReader
-from cluster.load.scenario import Desks
+from cluster.load.scenario.dialogues import Dialogues
+from cluster.load.scenario.scenario import Desks
+from cluster.load.targets.target import AgentLink, Held, Receipt, Record, Refusal, Said, Target, Written
+from cluster.load.truth.readers import FOREIGN, DeskReader
 
 #: Messages of one page of history.
 _PAGE = 200

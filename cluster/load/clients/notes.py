@@ -10,13 +10,13 @@ from collections import Counter
 import numpy as np
 
 from cluster.load.clients.clock import Clock
-from cluster.load.clients.seen import Seen
-from cluster.load.clients.targets import Receipt, Refusal, Said, Written
-from cluster.load.facts import KIND_BITS, Ints, Shown
-from cluster.load.ledger import Ledger, key_of
-from cluster.load.message_ids import MessageIds
-from cluster.load.readers import FOREIGN
-from cluster.load.recorder import Recorder
+from cluster.load.targets.target import Receipt, Refusal, Said, Written
+from cluster.load.truth.facts import KIND_BITS, Ints, Shown
+from cluster.load.truth.ledger import Ledger, key_of
+from cluster.load.truth.message_ids import MessageIds
+from cluster.load.truth.readers import FOREIGN
+from cluster.load.truth.recorder import Recorder
+from cluster.load.truth.seen import Seen
 
 
 class Notes:

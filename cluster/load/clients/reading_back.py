@@ -14,13 +14,13 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
-from cluster.load.clients.http import HttpDoor
 from cluster.load.clients.notes import Notes
-from cluster.load.clients.raydesk import PAGE, Raydesk, external_id_of
-from cluster.load.clients.seen import unseen
-from cluster.load.clients.targets import Receipt, Said
-from cluster.load.facts import Facts, Ints, column
 from cluster.load.orders import CannotGenerate, Orders
+from cluster.load.targets.http import HttpDoor
+from cluster.load.targets.raydesk import PAGE, Raydesk, external_id_of
+from cluster.load.targets.target import Receipt, Said
+from cluster.load.truth.facts import Facts, Ints, column
+from cluster.load.truth.seen import unseen
 
 _AT_ONCE = 4
 _ATTEMPTS = 20

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from cluster.load.clients.clock import Agenda
 from cluster.load.clients.notes import Notes
 from cluster.load.clients.opener import Opener
-from cluster.load.clients.targets import Receipt, Refusal, Said, Target, VisitorLink, Written
-from cluster.load.readers import VisitorReader
+from cluster.load.targets.target import Receipt, Refusal, Said, Target, VisitorLink, Written
+from cluster.load.truth.readers import VisitorReader
 
 #: Until the steadfast look again whether all that is under way is answered.
 _LOOK_AGAIN_S = 0.05

@@ -7,17 +7,17 @@ from collections.abc import Callable
 import pytest
 from aiohttp import web
 
-from cluster.load.audit import Audit
 from cluster.load.clients.backends import Backend, BulkBackend
 from cluster.load.clients.clock import Clock
-from cluster.load.clients.http import HttpDoor
 from cluster.load.clients.notes import Notes
-from cluster.load.findings import Findings
-from cluster.load.ledger import Ledger
-from cluster.load.message_ids import MessageIds
 from cluster.load.orders import Orders
-from cluster.load.recorder import Recorder
-from cluster.load.scenario import parse_scenario
+from cluster.load.scenario.scenario import parse_scenario
+from cluster.load.targets.http import HttpDoor
+from cluster.load.truth.audit import Audit
+from cluster.load.truth.findings import Findings
+from cluster.load.truth.ledger import Ledger
+from cluster.load.truth.message_ids import MessageIds
+from cluster.load.truth.recorder import Recorder
 
 SCENARIO = """
 steadfast = %s

@@ -5,20 +5,20 @@ import asyncio
 import numpy as np
 import pytest
 
-from cluster.load.audit import Audit
 from cluster.load.clients.clock import Clock
-from cluster.load.clients.frames import Page
 from cluster.load.clients.notes import Notes
-from cluster.load.clients.raydesk import PAGE
 from cluster.load.clients.reading_back import ReadingBack
-from cluster.load.clients.targets import Record, Said
-from cluster.load.facts import Shown
-from cluster.load.findings import Findings
-from cluster.load.ledger import Ledger, key_of
-from cluster.load.message_ids import MessageIds
 from cluster.load.orders import AgentLogin, Orders
-from cluster.load.recorder import Recorder
-from cluster.load.scenario import parse_scenario
+from cluster.load.scenario.scenario import parse_scenario
+from cluster.load.targets.frames import Page
+from cluster.load.targets.raydesk import PAGE
+from cluster.load.targets.target import Record, Said
+from cluster.load.truth.audit import Audit
+from cluster.load.truth.facts import Shown
+from cluster.load.truth.findings import Findings
+from cluster.load.truth.ledger import Ledger, key_of
+from cluster.load.truth.message_ids import MessageIds
+from cluster.load.truth.recorder import Recorder
 
 SMALL = 'read_back = "%s"\n[[phases]]\nshape = "steady"\nrate = "1/s"\nlasts = "1s"\n'
 

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from cluster.load.audit import Audit
 from cluster.load.clients.clock import Agenda, Clock
 from cluster.load.clients.desks import Desk, Office
 from cluster.load.clients.notes import Notes
 from cluster.load.clients.opener import Opener
-from cluster.load.clients.targets import Held, Receipt, Record, Refusal, Said, Written
 from cluster.load.clients.visitors import Visitor, Ward
-from cluster.load.dialogues import Dialogues
-from cluster.load.ledger import Ledger
-from cluster.load.message_ids import MessageIds
 from cluster.load.orders import AgentLogin
-from cluster.load.recorder import Recorder
-from cluster.load.scenario import Desks
+from cluster.load.scenario.dialogues import Dialogues
+from cluster.load.scenario.scenario import Desks
+from cluster.load.targets.target import Held, Receipt, Record, Refusal, Said, Written
+from cluster.load.truth.audit import Audit
+from cluster.load.truth.ledger import Ledger
+from cluster.load.truth.message_ids import MessageIds
+from cluster.load.truth.recorder import Recorder
 
 
 class Link:
