@@ -81,7 +81,14 @@ class GatewaySettings(Section):
         examples=["wss://desk.example.org/socket/{port}"],
         description="URL by which clients reach a gateway, where `{port}` stands for its port; empty = ws://host:port.",
     )
-    ping_idle_s: Seconds = Field(default=20.0, description="Seconds of silence after which a socket is pinged.")
+    ping_idle_s: Seconds = Field(
+        default=20.0,
+        description="Seconds of silence after which a desk's socket is pinged; it is dropped after as many more.",
+    )
+    visitor_ping_idle_s: Seconds = Field(
+        default=50.0,
+        description="The same seconds for a visitor's socket; below 60, as many proxies end a minute's silence.",
+    )
     open_timeout_s: Seconds = Field(
         default=10.0, description="Seconds within which a socket must open its session; after that it is closed."
     )

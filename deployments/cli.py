@@ -164,6 +164,7 @@ def load(  # noqa: PLR0913 - these are the options of the command line
         tuple[str, ...],
         Parameter(negative="", help="gateway@40s:5s: nobody reaches a gateway or the ingress; with --start."),
     ] = (),
+    rewrite: Annotated[tuple[str, ...], Parameter(negative="", help="store@20s: the store writes its log anew.")] = (),
     storm: Annotated[
         tuple[str, ...], Parameter(negative="", help="visitors:2000@60s: so many sockets break at once.")
     ] = (),
@@ -184,7 +185,7 @@ def load(  # noqa: PLR0913 - these are the options of the command line
     """
     import shlex
 
-    from cluster.load.faults import parse_fault, parse_storm
+    from cluster.load.scenario.faults import parse_fault, parse_storm
     from deployments.commands.load import CANNOT_RUN, LoadPlan, run_load
 
     try:
@@ -192,6 +193,7 @@ def load(  # noqa: PLR0913 - these are the options of the command line
             *(parse_fault("kill", each) for each in kill),
             *(parse_fault("pause", each) for each in pause),
             *(parse_fault("cut", each) for each in cut),
+            *(parse_fault("rewrite", each) for each in rewrite),
             *(parse_storm(each) for each in storm),
         )
     except ValueError as error:

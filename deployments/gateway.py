@@ -6,6 +6,7 @@ publishes becomes a frame. When a gateway dies, its sockets reconnect anywhere a
 
 import asyncio
 import logging
+import random
 import time
 from collections import Counter
 from typing import Any
@@ -26,7 +27,8 @@ from deployments.process import give_way_to_ray, settle_garbage_collector
 from deployments.sockets.desk_session import DeskSession
 from deployments.sockets.flusher import Flusher
 from deployments.sockets.hub import Hub
-from deployments.sockets.session import CLOSE_EXPIRED, CLOSE_NOT_OPENED, Session
+from deployments.sockets.lifetimes import TICK_S, Lifetimes
+from deployments.sockets.session import Session
 from deployments.sockets.visitor_session import VisitorSession
 from models.domain.commands import AnyCommand, AnyReply
 from models.domain.errors import RaydeskError, Unavailable
@@ -41,7 +43,7 @@ _RETRY_S = 0.1
 _REPORT_S = 2.0
 #: Between two reports while desks come and go: those of many share one, and none waits long.
 _REPORT_PAUSE_S = 0.02
-_SWEEP_S = 1.0
+_ACKS_S = 1.0
 #: picows allocates this much per socket; most frames are smaller and the buffer grows for the others.
 _READ_BUFFER_BYTES = 2048
 
@@ -81,6 +83,12 @@ class GatewayActor:
         )
         self.meter = Meter()
         self.flusher = Flusher()
+        self.lifetimes = Lifetimes(
+            idle_s={"desk": settings.gateway.ping_idle_s, "visitor": settings.gateway.visitor_ping_idle_s},
+            open_timeout_s=settings.gateway.open_timeout_s,
+            clock_s=time.monotonic(),
+            chance=random.random,
+        )
         self._sessions: set[Session] = set()
         self._addresses: Counter[str] = Counter()
         self._desks = OpenDesks(self._name, time.time_ns())
@@ -96,7 +104,8 @@ class GatewayActor:
         self._tasks = [
             asyncio.ensure_future(self._serve()),
             asyncio.ensure_future(self._report_desks()),
-            asyncio.ensure_future(self._sweep()),
+            asyncio.ensure_future(self._watch_over()),
+            asyncio.ensure_future(self._write_acks()),
         ]
 
     async def _serve(self) -> None:
@@ -115,9 +124,9 @@ class GatewayActor:
                     read_buffer_init_size=_READ_BUFFER_BYTES,
                     # sessions write to the loop's own transport, see deployments/sockets/session.py
                     use_aiofastnet=False,
-                    enable_auto_ping=True,
-                    auto_ping_idle_timeout=gateway.ping_idle_s,
-                    auto_ping_reply_timeout=gateway.ping_idle_s,
+                    # a task and a timer for each socket cost more than the pings, and a client's own ping is life too
+                    enable_auto_ping=False,
+                    enable_auto_pong=False,
                 )
             except STORE_DOWN as error:
                 # OSError among them: the port of a gateway that just died may need a moment
@@ -159,6 +168,7 @@ class GatewayActor:
     def admit(self, session: Session) -> bool:
         """Count a socket; False when its address has too many."""
         self._sessions.add(session)
+        self.lifetimes.begin(session)
         self._addresses[session.address] += 1
         self.meter.count("connected")
         return self._addresses[session.address] <= self.settings.limits.sockets_per_address
@@ -168,6 +178,7 @@ class GatewayActor:
         if session not in self._sessions:
             return
         self._sessions.discard(session)
+        self.lifetimes.end(session)
         self._addresses[session.address] -= 1
         if not self._addresses[session.address]:
             del self._addresses[session.address]
@@ -247,25 +258,25 @@ class GatewayActor:
             if not self._desks.settled:
                 self._desks_changed.set()
 
-    async def _sweep(self) -> None:
-        """Close what never opened or has expired, and write the acks."""
+    async def _watch_over(self) -> None:
+        """Ping who is silent; close what never opened, has expired, or does not answer."""
         while True:
-            await asyncio.sleep(_SWEEP_S)
+            await asyncio.sleep(TICK_S)
             try:
-                self._close_overdue(time.time(), time.monotonic())
+                self.lifetimes.turn(time.time(), time.monotonic())
+            except Exception:
+                log.exception("could not watch over the sockets")
+
+    async def _write_acks(self) -> None:
+        """Write every second what was confirmed meanwhile."""
+        while True:
+            await asyncio.sleep(_ACKS_S)
+            try:
                 await self._flush_acks()
             except STORE_DOWN as error:
                 log.debug("acks wait for the store: %s", error)
             except Exception:
-                log.exception("the sweep failed")
-
-    def _close_overdue(self, now_s: float, clock_s: float) -> None:
-        oldest = clock_s - self.settings.gateway.open_timeout_s
-        for session in tuple(self._sessions):
-            if not session.opened and session.connected_at < oldest:
-                session.close(CLOSE_NOT_OPENED, b"no session was opened")
-            elif session.expires_s and session.expires_s <= now_s:
-                session.close(CLOSE_EXPIRED, b"the token has expired; log in or renew")
+                log.exception("could not write the acks")
 
     async def _flush_acks(self) -> None:
         desks, self._desk_acks = self._desk_acks, {}

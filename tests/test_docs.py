@@ -8,7 +8,7 @@ import pytest
 from picows import WSCloseCode
 
 from cluster.settings import Settings
-from deployments.sockets.session import CLOSE_EXPIRED, CLOSE_NOT_OPENED
+from deployments.sockets.lifetimes import CLOSE_EXPIRED, CLOSE_NOT_OPENED
 from models.protocol.markdown import rewritten
 from models.security.vouch import vouch_link, vouch_user
 

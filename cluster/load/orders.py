@@ -9,10 +9,10 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
-from cluster.load.facts import Facts
-from cluster.load.faults import Storm
-from cluster.load.recorder import Measured, percentile_of_wide_ms
-from cluster.load.scenario import Channel, Scenario
+from cluster.load.scenario.faults import Storm
+from cluster.load.scenario.scenario import Channel, Scenario
+from cluster.load.truth.facts import Facts
+from cluster.load.truth.recorder import Measured, percentile_of_wide_ms
 
 #: Sockets that one generator or gateway holds at most: a process has 20,000 descriptors on a common machine, and needs
 #: some itself.
@@ -56,7 +56,7 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that one generator must know.
 
     Args:
-        run: name of the run, as `cluster/load/message_ids.py` wants it.
+        run: name of the run, as `cluster/load/truth/message_ids.py` wants it.
         scenario: what happens; its faults are not the generator's.
         generator, generators: its number, from 0, and of how many.
         base: URL of the system's HTTP door.
@@ -67,7 +67,7 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
         webhook: needed for ``wechat``.
         addresses: source addresses of the loopback for its sockets, each good for some 28,000; 0: the default one,
             as for systems on other hosts.
-        target: ``raydesk``, or ``module:Class`` of another system's adapter (`cluster/load/clients/targets.py`).
+        target: ``raydesk``, or ``module:Class`` of another system's adapter (`cluster/load/targets/target.py`).
         window: 0: the open model. Else each web writer keeps so many messages unconfirmed while the phases last,
             whatever their rates; its latencies mean nothing then.
     """
@@ -121,7 +121,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         lag_p99_ms: of the last whole second, by how much messages left too late.
         cpu: of the last whole second, share of a core.
         recent: how often each latency to a desk was seen in the last 5 seconds, by the wide buckets of
-            `cluster/load/recorder.py`; see `recent_percentile_ms`.
+            `cluster/load/truth/recorder.py`; see `recent_percentile_ms`.
         failure: why the generator cannot go on, in words; empty: it can.
     """
 
@@ -142,11 +142,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a generator hands in.
 
     Args:
-        messages: what contacts wrote and desks showed; writers are those of `cluster/load/people.py`, readers agents.
+        messages: what contacts wrote and desks showed; writers are those of `cluster/load/scenario/people.py`,
+            readers agents.
         answers: what agents wrote and visitors showed; writers are agents, readers are writers of ``messages``.
         measured: latencies and rates.
         sockets: that were open when the load began.
-        nowhere: keys of messages that a vendor was told are taken, not where; `cluster/load/draining.py` finds out.
+        nowhere: keys of messages that a vendor was told are taken, not where; `cluster/load/run/draining.py` finds out.
         at_vendor: answers that reached a vendor: key, and reader with kind as in `Facts.shown`; the same.
         refusals: how often each error was told, by its name.
     """
@@ -175,7 +176,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Generates(Protocol):
-    """A generator, here or in a process of its own; `cluster/load/draining.py` ends a run of several."""
+    """A generator, here or in a process of its own; `cluster/load/run/draining.py` ends a run of several."""
 
     async def connect(self) -> None:
         """Open every socket, at the scenario's rate, with desks online and links made.
@@ -205,11 +206,11 @@ class Generates(Protocol):
         """Count own messages and answers that have a receipt and are not among what was shown anywhere."""
         ...
 
-    async def finish(self, shown: tuple[dict[int, bytes], dict[int, bytes]] | None = None) -> Outcome:
+    async def finish(self, shown: tuple[dict[int, bytes], dict[int, bytes]]) -> Outcome:
         """Hand in everything, once; reads back what has a receipt and was shown nowhere.
 
         Args:
-            shown: over all generators; None: this one is the only one, and it drains first, by itself.
+            shown: over all generators, of each ledger.
         """
         ...
 

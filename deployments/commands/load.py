@@ -20,24 +20,25 @@ import redis
 import tomli_w
 from rich.console import Console
 
-from cluster.load.conductor import Moment, Ran
-from cluster.load.crew import Ray
-from cluster.load.expect import InvalidExpectation
-from cluster.load.faults import Cut, Fault
-from cluster.load.knee import Times, walk
-from cluster.load.knee_page import knee_page
-from cluster.load.needs import changes, fitting, peak_rate
-from cluster.load.observer import machine
 from cluster.load.orders import CannotGenerate
-from cluster.load.page import page
-from cluster.load.phases import Steady
-from cluster.load.preparation import Preparation
-from cluster.load.quantities import Duration, Rate
-from cluster.load.relay import Relays
-from cluster.load.report import Report, Setting, make_report
-from cluster.load.rig import Rig, Site, run_name, strangers
-from cluster.load.scenario import Scenario, ScenarioError, check, load_scenario
-from cluster.load.strikes import Population
+from cluster.load.report.knee import knee_page
+from cluster.load.report.page import page
+from cluster.load.report.parts import Setting
+from cluster.load.report.report import Report, make_report
+from cluster.load.run.conductor import Moment, Ran
+from cluster.load.run.crew import Ray
+from cluster.load.run.knee import Times, walk
+from cluster.load.run.needs import changes, fitting, peak_rate
+from cluster.load.run.observer import machine
+from cluster.load.run.preparation import Preparation
+from cluster.load.run.relay import Relays
+from cluster.load.run.rig import Rig, Site, run_name, strangers
+from cluster.load.run.strikes import Population
+from cluster.load.scenario.expect import InvalidExpectation
+from cluster.load.scenario.faults import Cut, Fault
+from cluster.load.scenario.phases import Steady
+from cluster.load.scenario.quantities import Duration, Rate
+from cluster.load.scenario.scenario import Scenario, ScenarioError, check, load_scenario
 from cluster.settings import Settings, SettingsError, load_settings
 from cluster.store.embedded import EmbeddedStore, StoreError
 from deployments.commands import boot
@@ -55,7 +56,7 @@ _RELAY_HOST = "127.0.7.1"
 _BEYOND_ANY_KNEE = 100_000.0
 _ACCOUNT = "load"
 #: Adapters that are shipped, by the names that they go by.
-_TARGETS = {"valkey-relay": "cluster.load.targets_valkey:ValkeyRelay"}
+_TARGETS = {"valkey-relay": "cluster.load.targets.valkey:ValkeyRelay"}
 
 
 _Work = Callable[[], Coroutine[Any, Any, int]]
@@ -127,9 +128,7 @@ def composed(plan: LoadPlan) -> Scenario:
     changed: dict[str, object] = {}
     try:
         if plan.rate or plan.lasts:
-            rate = Rate.parse(plan.rate) if plan.rate else Rate(peak_rate(scenario))
-            lasts = Duration.parse(plan.lasts) if plan.lasts else Duration(scenario.lasts_s)
-            changed["phases"] = (Steady(rate=rate, lasts_s=lasts),)
+            scenario = _steady(scenario, plan.rate, plan.lasts)
         if plan.warm_up:
             changed["warm_up_s"] = Duration.parse(plan.warm_up)
     except ValueError as error:
@@ -142,6 +141,18 @@ def composed(plan: LoadPlan) -> Scenario:
     whole = msgspec.structs.replace(scenario, **changed)
     check(whole, plan.scenario)
     return whole
+
+
+def _steady(scenario: Scenario, rate: str, lasts: str) -> Scenario:
+    """Return a scenario with one steady phase; faults that would come after it are left out.
+
+    Raises:
+        ValueError: one of the two cannot be read.
+    """
+    per_s = Rate.parse(rate) if rate else Rate(peak_rate(scenario))
+    lasts_s = Duration.parse(lasts) if lasts else Duration(scenario.lasts_s)
+    faults = tuple(fault for fault in scenario.faults if fault.at_s < lasts_s)
+    return msgspec.structs.replace(scenario, phases=(Steady(rate=per_s, lasts_s=lasts_s),), faults=faults)
 
 
 class _Run:

@@ -8,9 +8,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from cluster.load.conductor import Moment
 from cluster.load.orders import Counts, Progress, recent_percentile_ms
-from cluster.load.quantities import Duration
+from cluster.load.run.conductor import Moment
+from cluster.load.scenario.quantities import Duration
 
 #: Seconds between two plain lines.
 _LINE_EVERY_S = 5.0

@@ -1,10 +1,11 @@
 """What ``raydesk load`` says at its end, in plain lines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from cluster.load.knee import Knee, Row
-from cluster.load.markup import cost_words
-from cluster.load.report import Report
+from cluster.load.report.knee import Knee, Row
+from cluster.load.report.markup import cost_words, pass_words
+from cluster.load.report.parts import PhaseSeen
+from cluster.load.report.report import Report
 
 
 def summary(report: Report) -> Iterator[str]:
@@ -20,6 +21,7 @@ def summary(report: Report) -> Iterator[str]:
     for stage, figures in report.stages.items():
         told = "  ".join(f"{name} {value:,.1f}" for name, value in figures.percentiles.items())
         yield f"  {stage:<8} {told}  max {figures.max_ms:,.1f} ms"
+    yield from _phase_lines(report.system.phases)
     for name, found in (("messages", report.messages), ("answers", report.answers)):
         if found is not None:
             faults = ", ".join(f"{fault} {count:,}" for fault, count in found.faults.items()) or "no fault"
@@ -30,11 +32,24 @@ def summary(report: Report) -> Iterator[str]:
             yield from (f"    {fault}: {each}" for fault, some in found.examples.items() for each in some[:2])
     for fault in report.system.faults:
         back = "not as before in this run" if fault.back_s is None else f"as before after {fault.back_s:.1f} s"
-        yield f"  {fault.what} at {fault.at_s:.1f} s: {back}"
+        silence = f"a desk was told nothing for {fault.silence_s:.2f} s at most"
+        yield f"  {fault.what} at {fault.at_s:.1f} s: {back}; {silence}"
     for each in report.expectations:
         measured = "not measured" if each.measured is None else f"{each.measured:g}"
         yield f"  {'holds' if each.held else 'FAILS'}: {each.expected} ({measured})"
     yield from (f"  invalid: {reason}" for reason in report.invalid)
+
+
+def _phase_lines(phases: Sequence[PhaseSeen]) -> Iterator[str]:
+    """Yield a line for each phase, what it cost, and what a pass took."""
+    for each in phases:
+        told = "  ".join(f"{name} {ms:,.1f}" for name, ms in each.percentiles.items())
+        yield f"  phase {each.name}: shown {each.shown:,.0f}/s, to the desk {told} ms"
+        if each.used_us:
+            used = ", ".join(f"{name} {us:,.0f}" for name, us in each.used_us.items())
+            yield f"    processor us/message: {used}"
+        if words := pass_words(each):
+            yield f"    passes: {words}"
 
 
 def knee_lines(knee: Knee) -> Iterator[str]:

@@ -60,8 +60,7 @@ class DeskSession(Session):
             # a desk that is counted now would count for ever
             return
         self.claims = claims
-        self.opened = True
-        self.expires_s = claims.expires_s
+        self.open_until(claims.expires_s)
         self.gateway.desk_opened(claims)
         self.succeed(call_id, _opened(claims, presence, state, params.cursor))
         self.cursor = state.cursor if state.held is not None else params.cursor or 0
@@ -121,7 +120,7 @@ class DeskSession(Session):
         if (renewed.account, renewed.agent) != (claims.account, claims.agent):
             raise Unauthorized("the token is another agent's")
         self.claims = renewed
-        self.expires_s = renewed.expires_s
+        self.open_until(renewed.expires_s)
         self.succeed(call_id, methods.Ok())
 
     def on_typing(self, params: methods.ConversationRef, call_id: Any) -> None:

@@ -7,6 +7,7 @@ from cluster.settings import Settings
 from cluster.store.reading import Reading
 from deployments.desk_methods import DeskMethods
 from deployments.sockets.flusher import Flusher
+from deployments.sockets.lifetimes import Lifetimes
 from models.domain.commands import AnyCommand
 from models.security.tokens import AgentClaims, TokenSigner
 
@@ -20,6 +21,7 @@ class Host(Protocol):
     signer: TokenSigner
     desk_methods: DeskMethods
     flusher: Flusher
+    lifetimes: Lifetimes
 
     @property
     def openrpc(self) -> Any:

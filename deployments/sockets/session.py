@@ -25,12 +25,10 @@ from models.security.rate import TokenBucket
 log = logging.getLogger(__name__)
 #: After this many refusals in a row a socket is closed: it does not listen.
 _MOST_REFUSALS = 200
-#: Close codes 4000 to 4999 are ours to define (RFC 6455, section 7.4.2).
-CLOSE_EXPIRED = 4401
-CLOSE_NOT_OPENED = 4408
 _TEXT = WSMsgType.TEXT
 _CONTINUATION = WSMsgType.CONTINUATION
 _CLOSE = WSMsgType.CLOSE
+_PING = WSMsgType.PING
 _UNSET = msgspec.UNSET
 #: Live payloads kept back while a session reads; past that it reads once more instead.
 _MOST_KEPT_BACK = 256
@@ -116,8 +114,9 @@ class Session(WSListener):
         #: heads and frames of this tick, until the flusher has them written.
         self._unsent: list[bytes] | None = None
         self.address = ""
-        self.connected_at = 0.0
-        self.expires_s = 0
+        self.connected_at = self.heard_at = self.pinged_at = 0.0
+        self.expires_s = 0.0
+        self.tick = 0
         self.opened = False
         #: the store's channel that feeds this session, empty while none does.
         self.channel = ""
@@ -145,7 +144,7 @@ class Session(WSListener):
         peer = transport.underlying_transport.get_extra_info("peername")
         self.address = peer[0] if isinstance(peer, tuple) else ""
         limits = self.gateway.settings.limits
-        self.connected_at = now = time.monotonic()
+        self.connected_at = self.heard_at = now = time.monotonic()
         self._bucket = TokenBucket(limits.socket_rate, limits.socket_burst, now)
         if not self.gateway.admit(self):
             transport.send_close(WSCloseCode.POLICY_VIOLATION, b"too many sockets from this address")
@@ -160,6 +159,7 @@ class Session(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Take one frame."""
+        self.heard_at = time.monotonic()
         kind = frame.msg_type
         if kind == _TEXT and frame.fin and self._partial is None:
             self.on_text(frame.get_payload_as_bytes())
@@ -168,6 +168,8 @@ class Session(WSListener):
             transport.disconnect()
         elif kind in (_TEXT, _CONTINUATION):
             self._assemble(frame)
+        elif kind == _PING:
+            transport.send_pong(frame.get_payload_as_bytes())
         elif kind == WSMsgType.BINARY:
             self._close(WSCloseCode.UNSUPPORTED_DATA, b"frames are text")
 
@@ -325,6 +327,29 @@ class Session(WSListener):
     def close(self, code: WSCloseCode | int, reason: bytes) -> None:
         """End this socket; ``reason`` is for a person."""
         self._close(code, reason)
+
+    def drop(self) -> None:
+        """End this socket now: its client does not answer, so what it has not taken is not waited for."""
+        self._write = None
+        if self.transport is not None:
+            self.transport.send_close(WSCloseCode.GOING_AWAY, b"no answer to a ping")
+            self.transport.disconnect(graceful=False)
+
+    def ping(self) -> None:
+        """Ask for a sign of life."""
+        if self.transport is not None:
+            self.transport.send_ping()
+
+    @property
+    def ending(self) -> bool:
+        """Tell whether this socket was closed."""
+        return self._write is None
+
+    def open_until(self, expires_s: float) -> None:
+        """Count as open from now on, until the token that was shown ends."""
+        self.opened = True
+        self.expires_s = expires_s
+        self.gateway.lifetimes.renewed(self, time.time(), time.monotonic())
 
     def spawn(self, work: Awaitable[Any], call_id: Any = _UNSET) -> None:
         """Work on a call that must wait, and answer it then; ends with the socket."""

@@ -86,8 +86,7 @@ class VisitorSession(Session):
         finally:
             self._opening = False
         self.claims = claims
-        self.opened = True
-        self.expires_s = claims.expires_s
+        self.open_until(claims.expires_s)
         self.succeed(call_id, _opened(state))
         self.cursor = state.cursor or ("", 0)
         self.go_live()

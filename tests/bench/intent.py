@@ -31,11 +31,11 @@ import numpy as np
 from ray import serve
 
 from cluster.settings import Settings
+from deployments.commands.own_system import free_ports
 from models.intent.classifier import SHIPPED, Classifier
 from tests.bench.intent_rivals import ServeBatch
 from tests.bench.intent_system import alone, deployed, restart_with_flags, then_shut_down, told
 from tests.bench.intent_texts import make_texts
-from tests.running import free_ports
 
 #: (name, callers, texts in a call)
 SHAPES = (("lists of 64", 8, 64), ("lists of 16", 8, 16), ("single texts", 64, 1))

@@ -23,7 +23,7 @@ from ray.serve.schema import ServeDeploySchema
 from cluster.ray_flags import FLAGS
 from cluster.settings import load_settings
 from deployments.app import APP_NAME
-from tests.running import free_ports
+from deployments.commands.own_system import free_ports
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LAUNCHER = ROOT / "cluster.yaml"

@@ -7,18 +7,17 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from cluster.load.conductor import Moment
-from cluster.load.faults import Kill, Storm, parse_fault, parse_storm
-from cluster.load.knee import Knee, Row
-from cluster.load.knee_page import knee_page
 from cluster.load.orders import Counts, Progress
-from cluster.load.quantities import Duration
-from cluster.load.recorder import WIDE_BUCKETS
-from cluster.load.scenario import ScenarioError
+from cluster.load.report.knee import Knee, Row, knee_page
+from cluster.load.run.conductor import Moment
+from cluster.load.scenario.faults import Kill, Storm, parse_fault, parse_storm
+from cluster.load.scenario.quantities import Duration
+from cluster.load.scenario.scenario import ScenarioError
+from cluster.load.truth.recorder import WIDE_BUCKETS
 from deployments.commands.load import CANNOT_RUN, LoadPlan, composed, run_load
 from deployments.commands.load_table import LiveTable, line, page
 from deployments.commands.load_words import knee_lines, summary
-from tests.cluster.load import invented
+from tests.cluster.load.report import invented
 
 
 def test_the_command_line_changes_the_scenario_and_adds_to_its_faults_and_conditions():
@@ -34,6 +33,11 @@ def test_the_command_line_changes_the_scenario_and_adds_to_its_faults_and_condit
 
 def test_for_alone_keeps_the_highest_rate_of_the_scenario():
     assert [phase.rate for phase in composed(LoadPlan(scenario="black-friday", lasts="1m")).phases] == [45_000.0]
+
+
+def test_a_run_that_is_made_shorter_keeps_the_faults_that_still_lie_in_it():
+    faults = composed(LoadPlan(scenario="kills", lasts="30s")).faults
+    assert [fault.target for fault in faults] == ["router:0", "dispatcher"]
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,12 @@ import psutil
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
+from cluster.load.run.strikes import Population
 from cluster.store import keys, valkey
 from cluster.store.directory import Directory
+from deployments.commands.own_system import OwnSystem
 from models.domain.agent import User
-from tests.running import RunningSystem, wait_until
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
 ACCOUNT, AGENT, PASSWORD = "acme", "ann", "correct horse battery"
@@ -58,19 +60,19 @@ class Socket:
 
 
 @pytest.fixture(scope="module")
-def system() -> Iterator[RunningSystem]:
-    with RunningSystem(CONFIG) as system:
+def system() -> Iterator[OwnSystem]:
+    with OwnSystem(CONFIG) as system:
         asyncio.run(hire(system))
         yield system
 
 
-async def hire(system: RunningSystem) -> None:
+async def hire(system: OwnSystem) -> None:
     async with valkey.connect(system.settings.store) as redis:
         await Directory(redis).add(ACCOUNT, User(name=AGENT, capacity=50), PASSWORD)
 
 
 @pytest.fixture
-def visitor(system: RunningSystem) -> Iterator[Socket]:
+def visitor(system: OwnSystem) -> Iterator[Socket]:
     visit = httpx.post(f"{system.base}/v1/connect", json={"inbox": "web"}).raise_for_status().json()
     with connect(visit["gateway"]) as connection:
         socket = Socket(connection)
@@ -79,7 +81,7 @@ def visitor(system: RunningSystem) -> Iterator[Socket]:
 
 
 @pytest.fixture
-def desk(system: RunningSystem) -> Iterator[Socket]:
+def desk(system: OwnSystem) -> Iterator[Socket]:
     login = {"account": ACCOUNT, "name": AGENT, "password": PASSWORD}
     session = httpx.post(f"{system.base}/v1/login", json=login).raise_for_status().json()
     headers = {"Authorization": f"Bearer {session['token']}"}
@@ -98,7 +100,7 @@ def offer_of(conversation: str) -> Callable[[dict[str, Any]], bool]:
     return lambda event: event["type"] == "offered" and event["conversation"]["id"] == conversation
 
 
-def model_answers(system: RunningSystem) -> bool:
+def model_answers(system: OwnSystem) -> bool:
     """Tell whether the routers have found the model: the first questions after a start go to humans, in silence."""
     visit = httpx.post(f"{system.base}/v1/connect", json={"inbox": "web"}).raise_for_status().json()
     with connect(visit["gateway"]) as connection:
@@ -113,7 +115,7 @@ def model_answers(system: RunningSystem) -> bool:
 
 
 @pytest.mark.parametrize("text", ["Where is my parcel?", "我的快递到哪里了"])
-def test_a_common_question_is_answered_by_the_bot(system: RunningSystem, visitor: Socket, text: str) -> None:
+def test_a_common_question_is_answered_by_the_bot(system: OwnSystem, visitor: Socket, text: str) -> None:
     wait_until(lambda: model_answers(system), WITHIN_S, "the bot to answer")
     conversation = visitor.write(text)
     answer = visitor.until(said_by("bot"))["message"]
@@ -125,7 +127,7 @@ def test_a_common_question_is_answered_by_the_bot(system: RunningSystem, visitor
 
 
 def test_who_asks_for_a_human_gets_one_who_knows_what_it_is_about(
-    system: RunningSystem, visitor: Socket, desk: Socket
+    system: OwnSystem, visitor: Socket, desk: Socket
 ) -> None:
     wait_until(lambda: model_answers(system), WITHIN_S, "the bot to answer")
     visitor.write("Where is my parcel?")
@@ -140,12 +142,11 @@ def test_who_asks_for_a_human_gets_one_who_knows_what_it_is_about(
     assert visitor.until(said_by("agent"))["message"]["text"] == "Good day, this is Ann."
 
 
-def test_a_model_that_dies_leaves_nobody_without_an_answer(
-    system: RunningSystem, visitor: Socket, desk: Socket
-) -> None:
+def test_a_model_that_dies_leaves_nobody_without_an_answer(system: OwnSystem, visitor: Socket, desk: Socket) -> None:
     wait_until(lambda: model_answers(system), WITHIN_S, "the bot to answer")
-    pid = wait_until(lambda: system.pid_of("intent", "0"), WITHIN_S, "the model to report")
-    psutil.Process(pid).kill()
+    with system.store() as store:
+        (found,) = wait_until(lambda: Population(store).of("intent:0"), WITHIN_S, "the model to report")
+    psutil.Process(found.pid).kill()
     conversation = visitor.write("Where is my parcel?")
 
     def cared_for() -> bool:

@@ -14,7 +14,7 @@ import tomllib
 import pytest
 
 from cluster.store.embedded import EmbeddedStore
-from tests.system.command import RAYDESK
+from deployments.commands.own_system import command
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(200)]
 
@@ -125,7 +125,7 @@ def test_a_password_is_never_taken_from_the_arguments_or_a_pipe_by_accident(quie
 def test_a_password_is_asked_for_twice_and_not_shown(quiet):
     leader, follower = pty.openpty()
     process = subprocess.Popen(
-        [RAYDESK, "user", "add", "ann"],
+        [*command(), "user", "add", "ann"],
         cwd=quiet.folder,
         env=quiet.environment(),
         stdin=follower,
@@ -191,25 +191,15 @@ def test_down_stops_a_store_that_was_left_behind(quiet):
 
 @pytest.mark.parametrize("after", ["the process", "Ray"])
 def test_ctrl_c_while_starting_leaves_nothing(quiet, after):
-    printed = quiet.folder / "printed.txt"
-    with printed.open("wb") as file:
-        quiet.process = subprocess.Popen(
-            [RAYDESK, "up"],
-            cwd=quiet.folder,
-            env=quiet.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    wanted = (lambda: quiet.descendants()) if after == "the process" else (lambda: "Ray:" in printed.read_text())
+    quiet.begin()
+    wanted = (lambda: quiet.processes()[1:]) if after == "the process" else (lambda: "Ray:" in quiet.said)
     deadline = time.monotonic() + 60
     while not wanted():
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    quiet.started = [*quiet.descendants(), *quiet.stores()]
-    assert quiet.ctrl_c() == 0, printed.read_text()
-    assert "Traceback" not in printed.read_text()
+    quiet.started = quiet.processes()
+    assert quiet.ctrl_c() == 0, quiet.said
+    assert "Traceback" not in quiet.said
     assert not quiet.still_running()
     assert not quiet.stores()
 
@@ -218,10 +208,10 @@ def test_the_second_ctrl_c_forces_the_end(quiet):
     quiet.up()
     os.killpg(quiet.process.pid, signal.SIGINT)
     deadline = time.monotonic() + 30
-    while "Stopping" not in quiet.printed():
+    while "Stopping" not in quiet.said:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     os.killpg(quiet.process.pid, signal.SIGINT)
     assert quiet.process.wait(30) == 130
-    assert "Forced" in quiet.printed()
+    assert "Forced" in quiet.said
     assert not quiet.still_running()

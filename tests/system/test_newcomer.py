@@ -65,7 +65,7 @@ def visitor(system: Raydesk, token: str | None = None) -> Iterator[tuple[Socket,
 @contextmanager
 def desk(system: Raydesk, cursor: int | None = None) -> Iterator[tuple[Socket, dict[str, Any]]]:
     """Alice's desk, and what opening it answered."""
-    login = {"account": "demo", "name": "alice", "password": passwords(system.printed())["alice"]}
+    login = {"account": "demo", "name": "alice", "password": passwords(system.said)["alice"]}
     token = httpx.post(f"{system.base}/v1/login", json=login).raise_for_status().json()["token"]
     agent = {"Authorization": f"Bearer {token}"}
     gateway = httpx.post(f"{system.base}/v1/connect", headers=agent).raise_for_status().json()["gateway"]
@@ -89,7 +89,7 @@ def texts(messages: list[dict[str, Any]]) -> list[str]:
 
 def listening(system: Raydesk) -> list[tuple[str, int]]:
     found: list[tuple[str, int]] = []
-    for process in [psutil.Process(system.process.pid), *system.descendants()]:
+    for process in system.processes():
         with suppress(psutil.NoSuchProcess):
             found += [
                 (connection.laddr.ip, connection.laddr.port)
@@ -141,7 +141,7 @@ def test_users_and_keys_are_changed_while_it_runs(system):
 
 
 def test_visitor_and_agent_talk_and_find_everything_after_a_restart(system):
-    printed = system.printed()
+    printed = system.said
     with visitor(system) as (customer, _, visit_token), desk(system) as (agent, opened):
         receipt = customer.call("message.send", client_id="1", text="Where is my parcel?")
         agent.until(said("Where is my parcel?"))

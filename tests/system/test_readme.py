@@ -25,7 +25,7 @@ def place(request):
     if named:
         return Place(**dict(zip(_WORDS, named, strict=True)))
     system = request.getfixturevalue("system")
-    password = passwords(system.printed())["bob"]
+    password = passwords(system.said)["bob"]
     return Place(base=system.base, inbox="demo-web", account="demo", name="bob", password=password)
 
 

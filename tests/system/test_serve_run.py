@@ -14,7 +14,9 @@ import httpx
 import psutil
 import pytest
 
-from tests.running import ROOT, environment, free_ports, wait_until
+from deployments.commands.boot import project_root
+from deployments.commands.own_system import environment, free_ports
+from tests.waiting import wait_until
 
 BIN = Path(sys.executable).parent
 WITHIN_S = 90.0
@@ -43,7 +45,7 @@ class RayOfOurOwn:
         with (self.folder / f"{name}.txt").open("wb") as output:
             process = subprocess.Popen(
                 [BIN / words[0], *words[1:]],
-                cwd=ROOT,
+                cwd=project_root(),
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -1,1 +1,1 @@
-"""The clients that drive a system: visitors, desks, backends and a vendor, over a small seam to the system itself."""
+"""One generator: the clients of its process, in one event loop, and what they write down."""

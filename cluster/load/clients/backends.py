@@ -1,7 +1,8 @@
 """Contacts without a socket: what a backend hands in for them by HTTP, in each contact's order.
 
-A call without an answer is made again with the same id before anything newer of its contact; an answer that says no
-is final, and told.
+A call without an answer is made again with the same id before anything newer of its contact. An answer that says no
+is final, and told; the steadfast make the call again after a *not now*, for the lines that were not taken, until all
+are.
 """
 
 import asyncio
@@ -12,15 +13,17 @@ from contextlib import suppress
 
 import msgspec
 
-from cluster.load.clients.frames import AGAIN
-from cluster.load.clients.http import HttpAnswer, HttpDoor
 from cluster.load.clients.notes import Notes
-from cluster.load.clients.raydesk import external_id_of
-from cluster.load.clients.targets import Receipt, Refusal, Written
 from cluster.load.orders import Orders
-from cluster.load.scenario import Channel
+from cluster.load.scenario.scenario import Channel
+from cluster.load.targets.frames import AGAIN
+from cluster.load.targets.http import HttpAnswer, HttpDoor
+from cluster.load.targets.raydesk import external_id_of
+from cluster.load.targets.target import Receipt, Refusal, Written
 
 _BULK_SENDERS = 4
+#: Before a call is made again that was refused without a wish how long to wait.
+_PAUSE_S = 0.3
 
 encode = msgspec.json.Encoder().encode
 _receipt = msgspec.json.Decoder(Receipt).decode
@@ -86,19 +89,21 @@ class Backend:
         del self._queues[writer]
 
     async def hand_in(self, writer: int, written: Written) -> None:
-        """Hand in one message until it is answered."""
-        lines = [(writer, written)]
-        answer = await self.post(lines, self.body_of(writer, written), "application/json")
-        if answer.status == 200:
-            self._notes.receipt(writer, written, _receipt(answer.body))
-        else:
-            self._notes.turned_away(writer, written, refusal_of(answer))
+        """Hand in one message until it is answered for good."""
+        self._notes.leaves(writer, written)
+        while True:
+            answer = await self.post([(writer, written)], self.body_of(writer, written), "application/json")
+            if answer.status == 200:
+                self._notes.receipt(writer, written, _receipt(answer.body))
+                return
+            if not self._refused(writer, written, refusal_of(answer)):
+                return
+            await self._wait(answer.retry_after_s)
+            self._notes.leaves_again(writer, written)
 
     async def post(self, lines: Sequence[tuple[int, Written]], body: bytes, media_type: str) -> HttpAnswer:
-        """Make a call until it is answered."""
+        """Make a call until there is an answer."""
         headers = {"Authorization": f"Bearer {self._orders.key}", "Content-Type": media_type}
-        for writer, written in lines:
-            self._notes.leaves(writer, written)
         while True:
             try:
                 return await self._door.call("POST", "/v1/messages", body, headers)
@@ -106,6 +111,16 @@ class Backend:
                 await asyncio.sleep(random.uniform(0.2, 0.6))
                 for writer, written in lines:
                     self._notes.leaves_again(writer, written)
+
+    def _refused(self, writer: int, written: Written, refusal: Refusal) -> bool:
+        """Note a refusal; returns whether the message is to be handed in again."""
+        again = refusal.again and self._orders.scenario.steadfast
+        self._notes.turned_away(writer, written, refusal, last=not again)
+        return again
+
+    async def _wait(self, asked_s: float) -> None:
+        """Wait as long as the system asks for; not all at the same moment."""
+        await asyncio.sleep((asked_s or _PAUSE_S) * random.uniform(0.5, 1.0))
 
     def body_of(self, writer: int, written: Written) -> bytes:
         """Return a message as a backend hands it in."""
@@ -161,17 +176,30 @@ class BulkBackend(Backend):
                 self._under_way[place] = 0
 
     async def _hand_in_all(self, lines: list[tuple[int, Written]]) -> None:
-        body = b"\n".join([self.body_of(writer, written) for writer, written in lines])
-        answer = await self.post(lines, body, "application/x-ndjson")
-        if answer.status != 200:
+        for writer, written in lines:
+            self._notes.leaves(writer, written)
+        while True:
+            body = b"\n".join([self.body_of(writer, written) for writer, written in lines])
+            answer = await self.post(lines, body, "application/x-ndjson")
+            lines = self._not_taken(lines, answer)
+            if not lines:
+                return
+            await self._wait(answer.retry_after_s)
             for writer, written in lines:
-                self._notes.turned_away(writer, written, refusal_of(answer))
-            return
+                self._notes.leaves_again(writer, written)
+
+    def _not_taken(self, lines: list[tuple[int, Written]], answer: HttpAnswer) -> list[tuple[int, Written]]:
+        """Note what an answer says of each line; returns those that are to be handed in again."""
+        if answer.status != 200:
+            refusal = refusal_of(answer)
+            return [line for line in lines if self._refused(*line, refusal)]
+        left: list[tuple[int, Written]] = []
         for (writer, written), line in zip(lines, _bulk(answer.body).results, strict=True):
             if line.error is None:
                 self._notes.receipt(writer, written, Receipt(line.conversation, line.seq, line.duplicate))
-            else:
-                self._notes.turned_away(writer, written, Refusal(line.error.code, line.error.code in AGAIN))
+            elif self._refused(writer, written, Refusal(line.error.code, line.error.code in AGAIN)):
+                left.append((writer, written))
+        return left
 
 
 def refusal_of(answer: HttpAnswer) -> Refusal:

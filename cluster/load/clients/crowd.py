@@ -9,18 +9,18 @@ import numpy as np
 from cluster.load.clients.backends import Backend, BulkBackend
 from cluster.load.clients.clock import Agenda
 from cluster.load.clients.desks import Desk, Office
-from cluster.load.clients.http import HttpDoor
 from cluster.load.clients.notes import Notes
 from cluster.load.clients.opener import Opener
 from cluster.load.clients.schedule import Due
-from cluster.load.clients.targets import Target
 from cluster.load.clients.vendor import VENDOR_WAIT_S, Vendor
-from cluster.load.clients.visitors import Visitor
-from cluster.load.dialogues import Dialogues
-from cluster.load.faults import Storm
+from cluster.load.clients.visitors import Visitor, Ward
 from cluster.load.orders import CannotGenerate, Orders
-from cluster.load.people import People
-from cluster.load.scenario import CHANNELS
+from cluster.load.scenario.dialogues import Dialogues
+from cluster.load.scenario.faults import Storm
+from cluster.load.scenario.people import People
+from cluster.load.scenario.scenario import CHANNELS
+from cluster.load.targets.http import HttpDoor
+from cluster.load.targets.target import Target
 
 #: How often each desk confirms what it was shown.
 ACK_S = 0.25
@@ -49,13 +49,19 @@ class Crowd:
         self._random = np.random.default_rng([scenario.seed, orders.generator, 7])
         rate = float(scenario.visitors.connect_rate) / orders.generators
         self.opener = Opener(notes.clock, agenda, notes.recorder, rate, orders.generators)
-        answered = self._hunger if orders.window else None
+        ward = Ward(
+            target=target,
+            opener=self.opener,
+            notes=notes,
+            answered=self._hunger if orders.window else None,
+            agenda=agenda if scenario.steadfast else None,
+        )
         web = people.group("web")
         mine = range(orders.generator, web.size, orders.generators)
         #: writer // generators -> visitor.
-        self.writing = [Visitor(writer, target, self.opener, notes, answered) for writer in mine]
+        self.writing = [Visitor(writer, ward) for writer in mine]
         idle = range(orders.generator, scenario.visitors.idle, orders.generators)
-        self.visitors = self.writing + [Visitor(-1 - place, target, self.opener, notes) for place in idle]
+        self.visitors = self.writing + [Visitor(-1 - place, ward) for place in idle]
         self.office = Office(
             target=target,
             opener=self.opener,
@@ -66,6 +72,8 @@ class Crowd:
             colleagues=[login.name for login in orders.agents],
             random=self._random,
             tagged=bool(scenario.mix.wechat),
+            ends_us=int(scenario.lasts_s * 1e6),
+            steadfast=scenario.steadfast,
         )
         agents = range(orders.generator, len(orders.agents), orders.generators)
         self.desks = [Desk(agent, orders.agents[agent], self.office) for agent in agents]

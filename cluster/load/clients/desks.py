@@ -13,16 +13,18 @@ import numpy as np
 from cluster.load.clients.clock import Agenda
 from cluster.load.clients.notes import Notes
 from cluster.load.clients.opener import Opener
-from cluster.load.clients.targets import AgentLink, Held, Receipt, Record, Refusal, Said, Target, Written
-from cluster.load.dialogues import Dialogues
 from cluster.load.orders import AgentLogin
-from cluster.load.readers import FOREIGN, DeskReader
-from cluster.load.scenario import Desks
+from cluster.load.scenario.dialogues import Dialogues
+from cluster.load.scenario.scenario import Desks
+from cluster.load.targets.target import AgentLink, Held, Receipt, Record, Refusal, Said, Target, Written
+from cluster.load.truth.readers import FOREIGN, DeskReader
 
 #: Messages of one page of history.
 _PAGE = 200
 #: Who answers begins to type this share of the time before.
 _TYPING_SHARE = 0.5
+#: A desk that is told nothing for so long is silent.
+_SILENT_US = 20_000
 #: Answers are said in the words of a contact whose number nobody has.
 _VOICE = 1 << 24
 
@@ -41,6 +43,8 @@ class Office:
         colleagues: the names of all agents.
         random: decides everything.
         tagged: answers must carry their id in the text, since a vendor numbers them anew.
+        ends_us: when the last message is due; what is told later is told to nobody who waits.
+        steadfast: what was refused for the moment is said again.
         closing: no new answers, transfers or absences; the run is over.
     """
 
@@ -53,6 +57,8 @@ class Office:
     colleagues: Sequence[str]
     random: np.random.Generator
     tagged: bool
+    ends_us: int
+    steadfast: bool = False
     closing: bool = False
 
     def chance(self, share: float) -> bool:
@@ -80,6 +86,8 @@ class Desk:
         self._reader = DeskReader(office.notes.messages, agent)
         self._cursor: int | None = None
         self._acked = 0
+        #: when it was told something last.
+        self._heard_us = 0
         self._holds: set[str] = set()
         #: conversation -> the number until which it was shown here, or will be by a page that was asked for.
         self._shown: dict[str, int] = {}
@@ -179,6 +187,14 @@ class Desk:
         """An entry of the log begins."""
         self._reader.entry(cursor)
         self._cursor = cursor
+        self._hear(self._office.notes.clock.now_us())
+
+    def _hear(self, now_us: int) -> None:
+        """Note when something was told, and how long nothing had been."""
+        until_us = min(now_us, self._office.ends_us)
+        if until_us - self._heard_us > _SILENT_US:
+            self._office.notes.silence(self._heard_us, until_us)
+        self._heard_us = max(now_us, 0)
 
     def on_snapshot(self, cursor: int, held: Sequence[Held]) -> None:
         """All that was here is replaced."""
@@ -198,15 +214,17 @@ class Desk:
     def on_said(self, said: Said) -> None:
         """A message is pushed."""
         key = self._office.notes.at_desk(said)
+        if key == FOREIGN:
+            self._office.notes.pushed_back(said)
         self._reader.live(said.conversation, said.seq, key)
         if said.seq > self._shown.get(said.conversation, 0):
             self._shown[said.conversation] = said.seq
         if key != FOREIGN:
             self._think(said.conversation)
 
-    def on_removed(self, conversation: Record) -> None:
+    def on_removed(self, conversation: Record, *, by_time: bool = False) -> None:
         """A conversation goes."""
-        self._reader.removed(conversation.id, conversation.revision)
+        self._reader.removed(conversation.id, conversation.revision, by_time=by_time)
         self._holds.discard(conversation.id)
 
     def on_page(self, conversation: str, before: int, messages: Sequence[Said]) -> None:
@@ -233,9 +251,22 @@ class Desk:
 
     def on_refused(self, number: int, refusal: Refusal) -> None:
         """An answer was answered with an error; that its conversation went meanwhile is usual."""
-        known = self._under_way.pop(number, None)
-        if known is not None:
-            self._office.notes.answer_refused(self._agent, known[1], refusal)
+        known = self._under_way.get(number)
+        if known is None:
+            return
+        again = refusal.again and self._office.steadfast
+        self._office.notes.answer_refused(self._agent, known[1], refusal, last=not again)
+        if again:
+            self._office.agenda.after(refusal.retry_after_s, partial(self._say_again, number))
+        else:
+            del self._under_way[number]
+
+    def _say_again(self, number: int) -> None:
+        """Say an answer again that was refused for the moment; after a break all are said again anyhow."""
+        known = self._under_way.get(number)
+        if known is not None and self.link is not None:
+            self._office.notes.answer_leaves_again(self._agent, known[1])
+            self.link.answer(*known)
 
     def on_undone(self, action: str, conversation: str, refusal: Refusal) -> None:
         """Something else was answered with an error; what was only not possible now is tried again."""
@@ -322,5 +353,6 @@ class Desk:
         self.quiet = False
 
     def close(self) -> None:
-        """Write down what is here still; once."""
+        """Write down what is here still, and that nothing more was told; once."""
+        self._hear(self._office.ends_us)
         self._reader.close()

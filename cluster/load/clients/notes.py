@@ -10,13 +10,13 @@ from collections import Counter
 import numpy as np
 
 from cluster.load.clients.clock import Clock
-from cluster.load.clients.seen import Seen
-from cluster.load.clients.targets import Receipt, Refusal, Said, Written
-from cluster.load.facts import KIND_BITS, Ints, Shown
-from cluster.load.ledger import Ledger, key_of
-from cluster.load.message_ids import MessageIds
-from cluster.load.readers import FOREIGN
-from cluster.load.recorder import Recorder
+from cluster.load.targets.target import Receipt, Refusal, Said, Written
+from cluster.load.truth.facts import KIND_BITS, Ints, Shown
+from cluster.load.truth.ledger import Ledger, key_of
+from cluster.load.truth.message_ids import MessageIds
+from cluster.load.truth.readers import FOREIGN
+from cluster.load.truth.recorder import Recorder
+from cluster.load.truth.seen import Seen
 
 
 class Notes:
@@ -134,6 +134,16 @@ class Notes:
             now.append(self.clock.now_us())
         return key_of(found.writer, found.number)
 
+    def pushed_back(self, said: Said) -> None:
+        """A desk is pushed an answer: its agent's own, in its turn among the others."""
+        if said.author == "agent" and (found := self.ids.find(said.source_id, said.text)) is not None:
+            self.answers.pushed_back(key_of(found.writer, found.number))
+
+    def silence(self, begin_us: int, end_us: int) -> None:
+        """A desk was told nothing for a while."""
+        # one that lasts until the end of a second belongs to that second
+        self.recorder.record("silence", end_us - 1, end_us - begin_us)
+
     def answer(self, agent: int, number: int, due_us: int, text: str, *, tagged: bool) -> Written:
         """Make an answer that is ready to leave, and note that it was due; ``tagged``: a vendor hides its id."""
         self.answers.intend(agent, number)
@@ -155,11 +165,11 @@ class Notes:
         self.answers.receipt(agent, written.number, receipt.conversation, receipt.seq, duplicate=receipt.duplicate)
         self.unanswered -= 1
 
-    def answer_refused(self, agent: int, written: Written, refusal: Refusal) -> None:
-        """An answer was answered with an error."""
+    def answer_refused(self, agent: int, written: Written, refusal: Refusal, *, last: bool = True) -> None:
+        """An answer was answered with an error; ``last``: it is not sent again."""
         self.answers.refused(agent, written.number, stored=refusal.again or written.again)
         self.refusals[f"answer: {refusal.name}"] += 1
-        self.unanswered -= 1
+        self.unanswered -= last
 
     # -- those who are answered
 

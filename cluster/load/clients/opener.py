@@ -11,9 +11,9 @@ from collections import deque
 from typing import Protocol
 
 from cluster.load.clients.clock import Agenda, Clock
-from cluster.load.clients.targets import CursorLost
 from cluster.load.orders import CannotGenerate
-from cluster.load.recorder import Recorder
+from cluster.load.targets.target import CursorLost
+from cluster.load.truth.recorder import Recorder
 
 #: Before the first new attempt, and the longest that it grows to.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 8.0

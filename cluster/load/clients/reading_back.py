@@ -1,21 +1,26 @@
 """Reads back from the system's own history what has a receipt and was shown nowhere: whether it waits, or is lost.
 
+A scenario may ask for all: then every conversation of which anything is known is read whole, and who has it.
+
 What a vendor was told is taken names no conversation. Of such a message the system is asked by handing it in once
 more, under its old id: the receipt of a duplicate says where it stands, and any other one that it was not there.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
 
 import msgspec
 import numpy as np
 
-from cluster.load.clients.http import HttpDoor
 from cluster.load.clients.notes import Notes
-from cluster.load.clients.raydesk import Raydesk, external_id_of
-from cluster.load.clients.seen import unseen
-from cluster.load.clients.targets import Receipt, Said
-from cluster.load.facts import Facts, Ints, column
 from cluster.load.orders import CannotGenerate, Orders
+from cluster.load.targets.http import HttpDoor
+from cluster.load.targets.raydesk import PAGE, Raydesk, external_id_of
+from cluster.load.targets.target import Receipt, Said
+from cluster.load.truth.facts import Facts, Ints, column
+from cluster.load.truth.seen import unseen
 
 _AT_ONCE = 4
 _ATTEMPTS = 20
@@ -23,6 +28,7 @@ _PAUSE_S = 0.5
 _LOW = (1 << 32) - 1
 
 _receipt = msgspec.json.Decoder(Receipt).decode
+_T = TypeVar("_T")
 ShownAnywhere = tuple[dict[int, bytes], dict[int, bytes]]
 
 
@@ -56,13 +62,18 @@ class ReadingBack:
         self._target = target
         self._notes = notes
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._desks = {login.name: number for number, login in enumerate(orders.agents)}
 
     async def read(self, shown: ShownAnywhere) -> None:
         """Read all that is needed."""
-        first = missing(self._notes.messages.facts(), shown[0])
-        for name, seq in missing(self._notes.answers.facts(), shown[1]).items():
-            first[name] = min(seq, first.get(name, seq))
-        nowhere = np.array(self._notes.nowhere, dtype=np.int64)
+        notes = self._notes
+        if self._orders.scenario.read_back == "all":
+            first = dict.fromkeys([*notes.messages.conversations, *notes.answers.conversations], 1)
+        else:
+            first = missing(notes.messages.facts(), shown[0])
+            for name, seq in missing(notes.answers.facts(), shown[1]).items():
+                first[name] = min(seq, first.get(name, seq))
+        nowhere = np.array(notes.nowhere, dtype=np.int64)
         asked = nowhere[unseen(nowhere, shown[0])].tolist()
         async with asyncio.TaskGroup() as group:
             for conversation, seq in first.items():
@@ -73,31 +84,40 @@ class ReadingBack:
     async def _limited(self, conversation: str, first: int) -> None:
         async with self._slots:
             try:
+                if self._orders.scenario.read_back == "all":
+                    await self._holder(conversation)
                 await self._conversation(conversation, first)
             except (ConnectionError, CannotGenerate) as error:
                 self._notes.messages.mishap(f"{conversation} could not be read back: {error}")
 
+    async def _holder(self, conversation: str) -> None:
+        """Read who has a conversation."""
+        record = await _tried(partial(self._target.record, conversation))
+        self._notes.messages.held_by(conversation, record.revision, self._desks.get(record.agent, -1))
+
     async def _conversation(self, conversation: str, first: int) -> None:
-        """Read a conversation from its end to a number."""
+        """Read a conversation from its end to a number; a page brings its newest message first."""
         before: int | None = None
         while before is None or before > first:
-            page = await self._page(conversation, before)
+            page = (await _tried(partial(self._target.history, conversation, before))).messages
+            seqs = [said.seq for said in page]
+            newest = before - 1 if before is not None else max(seqs, default=0)
+            if seqs != list(range(newest, max(newest - PAGE, 0), -1)):
+                self._notes.messages.mishap(f"{conversation}: its history up to {newest} has the numbers {seqs[:12]}")
             for said in page:
-                found = self._notes.ids.find(said.source_id, said.text)
-                ledger = {"contact": self._notes.messages, "agent": self._notes.answers}.get(said.author)
-                if found is not None and ledger is not None:
-                    ledger.stored(found.writer, found.number, said.conversation, said.seq)
-            if not page or page[0].seq <= 1:
-                return
-            before = page[0].seq
+                self._note(said)
+            if not page:
+                break
+            before = min(seqs)
+        if first == 1:
+            self._notes.messages.read_whole(conversation)
+            self._notes.answers.read_whole(conversation)
 
-    async def _page(self, conversation: str, before: int | None) -> list[Said]:
-        for _ in range(_ATTEMPTS):
-            try:
-                return (await self._target.history(conversation, before)).messages
-            except ConnectionError:
-                await asyncio.sleep(_PAUSE_S)
-        raise ConnectionError("no answer")
+    def _note(self, said: Said) -> None:
+        found = self._notes.ids.find(said.source_id, said.text)
+        ledger = {"contact": self._notes.messages, "agent": self._notes.answers}.get(said.author)
+        if found is not None and ledger is not None:
+            ledger.stored(found.writer, found.number, said.conversation, said.seq)
 
     async def _ask(self, writer: int, number: int, door: HttpDoor) -> None:
         """Hand a vendor's message in again."""
@@ -126,3 +146,17 @@ class ReadingBack:
                     break
                 await asyncio.sleep(answer.retry_after_s or _PAUSE_S)
         self._notes.messages.mishap(f"nobody could tell where {writer}-{number} stands")
+
+
+async def _tried(read: Callable[[], Awaitable[_T]]) -> _T:
+    """Read until there is an answer.
+
+    Raises:
+        ConnectionError: there is none, again and again.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            return await read()
+        except ConnectionError:
+            await asyncio.sleep(_PAUSE_S)
+    raise ConnectionError("no answer")

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from cluster.load.arrivals import WINDOW_S, Arrivals, Window, repeats_of
 from cluster.load.clients.notes import Notes
 from cluster.load.orders import Orders
-from cluster.load.people import People
+from cluster.load.scenario.arrivals import WINDOW_S, Arrivals, Window, repeats_of
+from cluster.load.scenario.people import People
 
 
 class Due(NamedTuple):

@@ -10,11 +10,11 @@ from urllib.parse import urlencode
 from xml.sax.saxutils import escape
 
 from cluster.load.clients.backends import Backend, refusal_of
-from cluster.load.clients.http import HttpAnswer, HttpDoor
 from cluster.load.clients.notes import Notes
-from cluster.load.clients.raydesk import external_id_of
-from cluster.load.clients.targets import Written
 from cluster.load.orders import Orders, WebhookAccount
+from cluster.load.targets.http import HttpAnswer, HttpDoor
+from cluster.load.targets.raydesk import external_id_of
+from cluster.load.targets.target import Written
 from models.channels.wechat_seal import Seal, signature_of
 
 #: WeChat makes a call three times, when it has no answer within 5 s.

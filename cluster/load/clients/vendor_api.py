@@ -8,8 +8,8 @@ import msgspec
 from aiohttp import web
 
 from cluster.load.clients.notes import Notes
-from cluster.load.facts import Shown
 from cluster.load.orders import CannotGenerate
+from cluster.load.truth.facts import Shown
 
 _LIVES_S = 7_200
 

@@ -1,0 +1,1 @@
+"""Conducts a run: the system made ready, generators started, faults done, everybody watched and judged."""

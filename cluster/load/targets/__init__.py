@@ -1,0 +1,1 @@
+"""How the harness reaches a system under load: the seam, raydesk behind it, and a bare relay."""

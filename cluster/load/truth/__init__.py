@@ -1,0 +1,1 @@
+"""What was seen of each message, what that proves, and what was measured; plain data, no socket."""
