@@ -30,7 +30,7 @@ def test_a_shipped_scenario_is_sound_and_says_what_it_proves(name):
 
 
 def test_the_scenarios_that_are_promised_are_there():
-    promised = "black-friday connections day duplicate-webhooks kills knee rates reconnect-storm slow-agents smoke"
+    promised = "black-friday bot connections day duplicate-webhooks kills knee rates reconnect-storm slow-agents smoke"
     assert promised.split() == NAMES
 
 
