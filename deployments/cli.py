@@ -175,7 +175,13 @@ def load(  # noqa: PLR0913 - these are the options of the command line
     find_knee: Annotated[
         bool, Parameter(negative="", help="Find what the system can take, and how it is around that.")
     ] = False,
-    window: Annotated[int, Parameter(help="With --find-knee: unconfirmed messages of each writer.")] = 40,
+    closed: Annotated[
+        bool,
+        Parameter(
+            negative="", help="Keep --window messages of each writer unconfirmed, whatever the rate; --for: how long."
+        ),
+    ] = False,
+    window: Annotated[int, Parameter(help="With --closed and --find-knee: unconfirmed messages of each writer.")] = 40,
     target: Annotated[str, Parameter(help="raydesk, valkey-relay, or module:Class of an adapter.")] = "raydesk",
     ray_address: Annotated[str, Parameter(help="The Ray for the generators; else one of their own.")] = "",
 ) -> int:
@@ -214,6 +220,7 @@ def load(  # noqa: PLR0913 - these are the options of the command line
             warm_up=warm_up,
             out=out,
             find_knee=find_knee,
+            closed=closed,
             window=window,
             target=target,
             ray_address=ray_address,

@@ -78,7 +78,8 @@ class LoadPlan:
         seed, warm_up: instead of the scenario's; None and empty: the scenario's.
         out: folder of the report.
         find_knee: find the limit instead.
-        window: unconfirmed messages of each writer in the knee's closed loop.
+        closed: keep each writer's window full instead of the rate; the phases say only how long.
+        window: unconfirmed messages of each writer in a closed loop, the knee's among them.
         target: what is driven.
         ray_address: of the Ray for the generators; empty: one of their own.
         command: as it was typed.
@@ -97,6 +98,7 @@ class LoadPlan:
     warm_up: str = ""
     out: Path = Path("load-report")
     find_knee: bool = False
+    closed: bool = False
     window: int = 40
     target: str = "raydesk"
     ray_address: str = ""
@@ -243,7 +245,7 @@ class _Run:
     def _started(self) -> Settings:
         """Start a system of the load's own, with relays where something is to be cut."""
         scenario = self._scenario
-        if self._plan.find_knee:
+        if self._plan.find_knee or self._plan.closed:
             steady = (Steady(rate=Rate(_BEYOND_ANY_KNEE), lasts_s=Duration(60)),)
             scenario = msgspec.structs.replace(scenario, phases=steady)
         tables = fitting(scenario, _ACCOUNT, free_ports(1))
@@ -270,7 +272,8 @@ class _Run:
             return await self._find_knee(rig, site, preparation)
         started_at = datetime.now(UTC).isoformat(timespec="seconds")
         with LiveTable(self._console, self._plan.scenario, self._scenario.lasts_s) as tell:
-            ran = await rig.run(self._scenario, run_name(), tell=tell)
+            window = self._plan.window if self._plan.closed else 0
+            ran = await rig.run(self._scenario, run_name(), window=window, tell=tell)
         report = make_report(
             self._setting(site, ran.sockets, started_at), ran.recorder, ran.audited, ran.system, self._scenario.expect
         )
