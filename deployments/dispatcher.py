@@ -23,6 +23,7 @@ from cluster.telemetry import Beacon
 from deployments.dispatching import AUDIT_S, POLL_S, AccountDispatch
 from models.domain.errors import BadRequest
 from models.routing.desk_reports import DeskOf, ReportedDesks
+from models.routing.roster import Status
 from models.routing.terms import Terms
 
 log = logging.getLogger("raydesk.dispatcher")
