@@ -13,12 +13,10 @@ import resource
 import time
 from typing import Any
 
-import numpy as np
-
 from cluster.load.clients.clock import Agenda, Clock
 from cluster.load.clients.crowd import Crowd, check
 from cluster.load.clients.notes import Notes
-from cluster.load.clients.reading_back import ReadingBack, ShownAnywhere, count_missing
+from cluster.load.clients.reading_back import ReadingBack, ShownAnywhere
 from cluster.load.clients.schedule import Schedule
 from cluster.load.clients.vendor_api import VendorApi
 from cluster.load.orders import CannotGenerate, Counts, Orders, Outcome, Progress, Standing, sockets_of
@@ -27,10 +25,10 @@ from cluster.load.scenario.faults import Storm
 from cluster.load.scenario.people import People
 from cluster.load.targets.raydesk import Raydesk
 from cluster.load.targets.target import target_of
-from cluster.load.truth.facts import column
 from cluster.load.truth.ledger import Ledger
 from cluster.load.truth.message_ids import MessageIds
 from cluster.load.truth.recorder import Recorder
+from cluster.load.truth.seen import Pending
 
 _TICK_S = 0.002
 #: Descriptors beside the sockets: connections for HTTP, pipes, files.
@@ -59,6 +57,9 @@ class Generator:
         messages = Ledger(orders.run, self._people.count)
         answers = Ledger(orders.run, max(len(orders.agents), 1))
         self._notes = Notes(self._clock, MessageIds(orders.run), messages, answers, recorder)
+        #: what has a receipt and was shown nowhere: messages, those of vendors, answers.
+        self._missing, self._unheard = Pending(messages.receipts[0]), Pending(answers.receipts[0])
+        self._nowhere = Pending(self._notes.nowhere)
         self._target = target_of(orders)
         self._schedule = Schedule(orders, self._people, self._notes)
         self._crowd: Crowd | None = None
@@ -249,10 +250,7 @@ class Generator:
 
     async def unshown(self, shown: ShownAnywhere) -> int:
         """Count what has a receipt and was shown nowhere; see `Generates`."""
-        notes = self._notes
-        messages = np.concatenate([column(notes.messages.facts().receipts[0]), np.array(notes.nowhere, dtype=np.int64)])
-        answers = column(notes.answers.facts().receipts[0])
-        return count_missing(messages, shown[0]) + count_missing(answers, shown[1])
+        return len(self._missing.look(shown[0])) + len(self._nowhere.look(shown[0])) + len(self._unheard.look(shown[1]))
 
     async def finish(self, shown: ShownAnywhere) -> Outcome:
         """Hand in everything; see `Generates`."""
