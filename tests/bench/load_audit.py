@@ -19,7 +19,7 @@ from cluster.load.clients.clock import Clock
 from cluster.load.clients.notes import Notes
 from cluster.load.orders import Outcome
 from cluster.load.run.draining import completed
-from cluster.load.targets.target import Receipt, Said, Written
+from cluster.load.targets.said import Receipt, Said, Written
 from cluster.load.truth.audit import Audience, Audit
 from cluster.load.truth.facts import merged
 from cluster.load.truth.findings import Findings

@@ -9,12 +9,12 @@ import asyncio
 import contextlib
 import gc
 import os
-import resource
 import time
 from typing import Any
 
 from cluster.load.clients.clock import Agenda, Clock
 from cluster.load.clients.crowd import Crowd, check
+from cluster.load.clients.descriptors import check_descriptors
 from cluster.load.clients.notes import Notes
 from cluster.load.clients.reading_back import ReadingBack, ShownAnywhere
 from cluster.load.clients.schedule import Schedule
@@ -31,8 +31,6 @@ from cluster.load.truth.recorder import Recorder
 from cluster.load.truth.seen import Pending
 
 _TICK_S = 0.002
-#: Descriptors beside the sockets: connections for HTTP, pipes, files.
-_SPARE_DESCRIPTORS = 1_000
 #: In so long at least one link must open.
 _STALLED_S = 60.0
 _BACK_WITHIN_S = 180.0
@@ -77,7 +75,7 @@ class Generator:
     async def connect(self) -> None:
         """Open every socket: desks first, then visitors; see `Generates`."""
         check(self._orders, self._people)
-        _check_descriptors(sockets_of(self._orders))
+        check_descriptors(sockets_of(self._orders))
         asyncio.get_running_loop().set_exception_handler(self._broke)
         await self._target.start()
         webhook = self._orders.webhook
@@ -311,20 +309,3 @@ class GeneratorActor(Generator):
         gc.freeze()
         gc.set_threshold(50_000, 50, 100)
         await super().begin(begin_at)
-
-
-def _check_descriptors(sockets: int) -> None:
-    """Allow this process as many descriptors as its sockets need.
-
-    Raises:
-        CannotGenerate: the machine does not allow it.
-    """
-    needed = sockets + _SPARE_DESCRIPTORS
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and needed > hard:
-        raise CannotGenerate(
-            f"descriptors: found at most {hard:,}; needed: {needed:,} for {sockets:,} sockets; raise them with "
-            "`ulimit -n`, or use more generators"
-        )
-    if soft != resource.RLIM_INFINITY and needed > soft:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

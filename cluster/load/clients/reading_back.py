@@ -18,7 +18,7 @@ from cluster.load.clients.notes import Notes
 from cluster.load.orders import CannotGenerate, Orders
 from cluster.load.targets.http import HttpDoor
 from cluster.load.targets.raydesk import PAGE, Raydesk, external_id_of
-from cluster.load.targets.target import Receipt, Said
+from cluster.load.targets.said import Receipt, Said
 from cluster.load.truth.facts import SEQ_BITS
 from cluster.load.truth.ledger import Ledger
 from cluster.load.truth.seen import Pending, unseen

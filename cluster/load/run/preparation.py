@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 
 from cluster.load.orders import AgentLogin, CannotGenerate, WebhookAccount
 from cluster.load.run.needs import channels, disagreements, inboxes_of
-from cluster.load.scenario.scenario import Channel, Scenario
+from cluster.load.scenario.tables import Channel, Scenario
 from cluster.settings import Settings
 from cluster.store.directory import Directory
 from cluster.store.valkey import STORE_DOWN, connect

@@ -72,7 +72,8 @@ def test_an_answer_that_a_vendor_was_told_twice_is_doubled_and_one_for_another_c
 
 KEYS = st.integers(0, 5)
 PLACES = st.tuples(st.sampled_from("abc"), st.integers(1, 3))
-WITNESSES = st.lists(st.tuples(st.integers(0, 1), st.sampled_from(["stored", "shown", "receipts"]), KEYS, PLACES), max_size=30)
+KINDS = st.sampled_from(["stored", "shown", "receipts"])
+WITNESSES = st.lists(st.tuples(st.integers(0, 1), KINDS, KEYS, PLACES), max_size=30)
 
 
 @given(WITNESSES, st.lists(st.lists(KEYS, max_size=6), min_size=2, max_size=2))

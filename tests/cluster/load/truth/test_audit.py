@@ -173,5 +173,5 @@ def test_a_large_run_is_audited_in_little_memory():
     outcomes = [load_audit.lived(generator, 2, 60_000, 200, told.append) for generator in range(2)]
     found = load_audit.audited(outcomes, 200, told.append)
     assert (found.faults, found.accepted, found.delivered) == ({}, 60_000, 60_000)
-    columns = [each for outcome in outcomes for facts in (outcome.messages,) for each in (*facts.receipts, *facts.shown)]
+    columns = [each for outcome in outcomes for each in (*outcome.messages.receipts, *outcome.messages.shown)]
     assert sum(map(len, columns)) + sum(len(outcome.nowhere) for outcome in outcomes) <= 40 * 60_000
