@@ -36,10 +36,10 @@ ShownAnywhere = tuple[dict[int, bytes], dict[int, bytes]]
 def missing(ledger: Ledger, shown: dict[int, bytes]) -> dict[str, int]:
     """Return the conversations in which messages have a receipt and were shown nowhere, with the first number."""
     keys, places = ledger.receipts
-    rows = Pending(keys).look(shown)
+    rows: list[int] = Pending(keys).look(shown).tolist()
     names = ledger.conversations
     found: dict[str, int] = {}
-    for row in rows.tolist():
+    for row in rows:
         name = names[places[row] >> SEQ_BITS]
         found[name] = min(places[row] & _LOW, found.get(name, _LOW))
     return found

@@ -17,10 +17,9 @@ from cluster.load.report.charts import (
     thinned,
     time_axis,
 )
-from cluster.load.report.markup import card, cost_words, fault_count, holds, mean, milliseconds, pass_words, table
-from cluster.load.report.parts import ProcessUse
-from cluster.load.report.report import NAMED, Report, StageFigures
+from cluster.load.report.markup import card, fault_count, holds, mean, milliseconds, table
 from cluster.load.report.page_system import phases, system
+from cluster.load.report.report import NAMED, Report, StageFigures
 from cluster.load.report.words import CLASSES, STAGES
 from cluster.load.scenario.quantities import Duration
 from cluster.load.truth.findings import FAULTS, Findings

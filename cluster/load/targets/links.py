@@ -24,8 +24,8 @@ from cluster.load.targets.frames import (
     visit_opening,
     visitor_frame,
 )
-from cluster.load.targets.sockets import OPENING, SocketLink
 from cluster.load.targets.said import Held, Record, Refusal, Said, Written
+from cluster.load.targets.sockets import OPENING, SocketLink
 from cluster.load.targets.target import HearsAgent, HearsVisitor
 
 _SEND = b'{"jsonrpc":"2.0","id":%d,"method":"message.send","params":{"client_id":"%b","text":%b}}'

@@ -58,7 +58,7 @@ class Audit:
         self._stored = rows.first_places(facts.stored)
         shown = self._shown = Showings.of(facts, rows)
         seen = self._seen = rows.nowhere()
-        seen[shown.index[::-1]] = shown.place[::-1]
+        seen[shown.rows[::-1]] = shown.places[::-1]
         #: where a message stands; a receipt alone is only the system's word.
         self._place = np.where(seen >= 0, seen, np.where(self._stored >= 0, self._stored, self._receipt))
 
@@ -66,7 +66,7 @@ class Audit:
         """Reconcile everything."""
         facts, rows = self._facts, self._rows
         accepted = self._receipt >= 0
-        at_reader = rows.mask(self._shown.index[self._shown.kind != Shown.STRAY])
+        at_reader = rows.mask(self._shown.rows[self._shown.kinds != Shown.STRAY])
         gone = accepted & self._gone()
         kept = accepted & ~at_reader & (self._stored >= 0) & self._waiting() & ~self._must_be_heard()
         lost = (accepted & ~at_reader & ~kept) | gone
@@ -138,9 +138,9 @@ class Audit:
     def _doubled(self) -> Mask:
         """Pushed twice, in whatever turn; or told of in two places by one kind of witness."""
         shown, mask = self._shown, self._rows.mask
-        pushed = shown.index[(shown.kind == Shown.LIVE) | (shown.kind == Shown.LATE)]
+        pushed = shown.rows[(shown.kinds == Shown.LIVE) | (shown.kinds == Shown.LATE)]
         twice = np.bincount(pushed, minlength=len(self._place)) > 1
-        twice |= mask(shown.index[shown.kind == Shown.AGAIN])
+        twice |= mask(shown.rows[shown.kinds == Shown.AGAIN])
         twice |= mask(late(shown, seen_before=True))
         pushed_back, _ = self._rows.of(self._facts.pushed_back)
         twice |= np.bincount(pushed_back, minlength=len(self._place)) > 1
@@ -150,7 +150,7 @@ class Audit:
     def _two_places(self) -> Mask:
         """Told of in two places by one kind of witness."""
         shown, rows = self._shown, self._rows
-        twice = rows.mask(shown.index[shown.place != self._seen[shown.index]])
+        twice = rows.mask(shown.rows[shown.places != self._seen[shown.rows]])
         for columns, first in ((self._facts.receipts, self._receipt), (self._facts.stored, self._stored)):
             index, which = rows.of(columns[0])
             twice |= rows.mask(index[column(columns[1])[which] != first[index]])
@@ -158,7 +158,7 @@ class Audit:
 
     def _misplaced(self) -> Mask:
         shown, rows = self._shown, self._rows
-        wrong = rows.mask(shown.index[shown.kind == Shown.STRAY])
+        wrong = rows.mask(shown.rows[shown.kinds == Shown.STRAY])
         pairs = ((self._receipt, self._seen), (self._receipt, self._stored), (self._seen, self._stored))
         differ = np.logical_or.reduce([(one >= 0) & (other >= 0) & (one != other) for one, other in pairs])
         # of what stands in two places, one witness may know the one and one the other
@@ -169,9 +169,9 @@ class Audit:
             here = np.flatnonzero(self._place >= 0)
             wrong[here] |= self._persons[rows.writers[here]] != first[self._place[here] >> SEQ_BITS]
         if self._audience is not None:
-            owner = self._owners()[shown.place >> SEQ_BITS]
-            others = (owner >= 0) & (self._audience.persons[shown.reader] != owner)
-            wrong |= rows.mask(shown.index[others])
+            owner = self._owners()[shown.places >> SEQ_BITS]
+            others = (owner >= 0) & (self._audience.persons[shown.readers] != owner)
+            wrong |= rows.mask(shown.rows[others])
         return wrong
 
     def _owners(self) -> Ints:
@@ -227,7 +227,7 @@ class Audit:
         conversations, _, _, until = (column(data) for data in self._facts.stays)
         #: of each conversation the number beyond which messages may wait; the last row is for messages without one.
         beyond = np.zeros(len(self._facts.conversations) + 1, dtype=np.int64)
-        np.maximum.at(beyond, self._shown.place >> SEQ_BITS, self._shown.place & _LOW)
+        np.maximum.at(beyond, self._shown.places >> SEQ_BITS, self._shown.places & _LOW)
         beyond[conversations[until == 0]] = _LOW
         return (self._receipt & _LOW) > beyond[np.where(self._receipt >= 0, self._receipt >> SEQ_BITS, len(beyond) - 1)]
 
@@ -239,9 +239,9 @@ class Audit:
     def _story(self, which: int) -> str:
         """Say what is known of a message."""
         told = [f"receipt {self._name(int(self._receipt[which]))}"]
-        for row in np.flatnonzero(self._shown.index == which)[:_MOST_EXAMPLES]:
-            kind = Shown(int(self._shown.kind[row])).name.lower()
-            told.append(f"{kind} at reader {self._shown.reader[row]} as {self._name(int(self._shown.place[row]))}")
+        for row in np.flatnonzero(self._shown.rows == which)[:_MOST_EXAMPLES]:
+            kind = Shown(int(self._shown.kinds[row])).name.lower()
+            told.append(f"{kind} at reader {self._shown.readers[row]} as {self._name(int(self._shown.places[row]))}")
         if self._stored[which] >= 0:
             told.append(f"in the history as {self._name(int(self._stored[which]))}")
         return ", ".join(told)

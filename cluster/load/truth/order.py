@@ -6,6 +6,7 @@ to be sent again is not held against the system for what overtook it meanwhile, 
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from cluster.load.truth.facts import SEQ_BITS, WRITER_SHIFT, Facts, Ints, Shown, column
 from cluster.load.truth.rows import Indexes, Mask, Rows, Showings
@@ -18,16 +19,16 @@ def late(showings: Showings, *, seen_before: bool) -> Ints:
 
     The facts about one reader come from one generator, in the order of time.
     """
-    found = np.flatnonzero(showings.kind == Shown.LATE)
+    found = np.flatnonzero(showings.kinds == Shown.LATE)
     if not len(found):
-        return showings.index[found]
+        return showings.rows[found]
     # only what was shown of these messages matters
-    concerned = np.flatnonzero(np.isin(showings.index, showings.index[found]))
-    to = showings.index[concerned] << WRITER_SHIFT | showings.reader[concerned]
+    concerned = np.flatnonzero(np.isin(showings.rows, showings.rows[found]))
+    to = showings.rows[concerned] << WRITER_SHIFT | showings.readers[concerned]
     pairs, first = np.unique(to, return_index=True)
-    wanted = showings.index[found] << WRITER_SHIFT | showings.reader[found]
+    wanted = showings.rows[found] << WRITER_SHIFT | showings.readers[found]
     before = concerned[first[np.searchsorted(pairs, wanted)]] < found
-    return showings.index[found[before == seen_before]]
+    return showings.rows[found[before == seen_before]]
 
 
 def overtaken(rows: Rows, facts: Facts, told: Mask, places: Ints) -> Indexes:
@@ -60,7 +61,7 @@ def overtaken(rows: Rows, facts: Facts, told: Mask, places: Ints) -> Indexes:
     return here[wrong]
 
 
-def _suspicious(writer: Ints, place: Ints, writers: int) -> Mask:
+def _suspicious(writer: npt.NDArray[np.int32], place: Ints, writers: int) -> Mask:
     """Tell of each message whether its writer's can be out of order at all: nearly always those of nobody are.
 
     They are not where numbers grow within each conversation, and no conversation is come back to.

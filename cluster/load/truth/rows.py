@@ -70,16 +70,16 @@ class Showings(NamedTuple):
     """What readers were shown, in the order of each generator's facts.
 
     Args:
-        index: row of the message.
-        place: where it was said to stand.
-        reader: who was shown it.
-        kind: a `cluster.load.truth.facts.Shown`.
+        rows: of the messages.
+        places: where each was said to stand.
+        readers: who was shown it.
+        kinds: each a `cluster.load.truth.facts.Shown`.
     """
 
-    index: Ints
-    place: Ints
-    reader: Ints
-    kind: Ints
+    rows: Ints
+    places: Ints
+    readers: Ints
+    kinds: Ints
 
     @classmethod
     def of(cls, facts: Facts, rows: Rows) -> "Showings":
