@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar, cast
 from cluster.load.orders import CannotGenerate, Orders, Outcome, Progress, Standing
 from cluster.load.run.needs import peak_rate, sockets
 from cluster.load.scenario.faults import Storm
-from cluster.load.scenario.scenario import Scenario
+from cluster.load.scenario.tables import Scenario
 from cluster.ray_flags import FLAGS, LOCAL_FLAGS, export
 
 #: What one message leaves behind in the facts, generously, and what Ray's store needs besides.
