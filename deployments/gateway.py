@@ -15,6 +15,7 @@ from picows import WSCloseCode, WSUpgradeRequest, ws_create_server
 
 from cluster.actors import DISPATCHER, Calls, NamedActor, router_client
 from cluster.clients import RouterClient
+from cluster.gateways import gateway_url
 from cluster.settings import Settings
 from cluster.store import keys
 from cluster.store.reading import Reading
@@ -60,6 +61,7 @@ class GatewayActor:
         dispatcher: Calls | None = None,
     ) -> None:
         self.settings = settings
+        self._index = index
         self._name = str(index)
         self._port = settings.gateway.port + index
         self._redis = connect(settings.store)
@@ -287,14 +289,9 @@ class GatewayActor:
             self._visit_acks = visits | self._visit_acks
             raise
 
-    def _url(self) -> str:
-        gateway = self.settings.gateway
-        public = gateway.public_url or "ws://{host}:{port}"
-        return public.replace("{host}", gateway.host).replace("{port}", str(self._port))
-
     def _describe(self) -> dict[str, Any]:
         return {
-            "url": self._url(),
+            "url": gateway_url(self.settings.gateway, self._index),
             "sockets": len(self._sessions),
             "desks": sum(self._desks.values()),
             "channels": self.hub.channels,

@@ -20,6 +20,7 @@ from deployments.http.message_forms import WIRE_TYPES
 from deployments.http.messages import MessageRoutes
 from deployments.http.middleware import BodyLimit, LastResort, OpenToPages, SecurityHeaders
 from deployments.http.openapi import openapi_builder
+from deployments.http.pages import PageRoutes, WebFolder
 from deployments.http.parts import IngressParts
 from deployments.http.people import Inboxes, Links
 from deployments.http.problems import install_problems
@@ -63,6 +64,7 @@ def build_ingress(parts: IngressParts) -> FastAPI:
         ConversationRoutes(parts, callers),
         IntentRoutes(parts, callers),
         SystemRoutes(parts, callers),
+        PageRoutes(parts.settings, WebFolder()),
     ):
         app.include_router(routes.router)
     for router in parts.channel_routers:
