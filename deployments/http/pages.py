@@ -21,13 +21,15 @@ from starlette.responses import Response
 
 from cluster.gateways import gateway_url
 from cluster.settings import Settings
+from deployments.http.demo_shop import has_demo_shop
 
 WEB_FOLDER = Path(__file__).parent.parent / "web"
-PAGES = ("desk", "board", "demo")
+PAGES = ("desk", "board")
 """Folders with an ``index.html``; one that is not there is not found."""
-_SHARED = ("shared",)
-_OPEN = ("widget",)
-"""Modules of the widget, loaded by pages of any origin."""
+DEMO = "demo"
+"""The same, where the demo account runs."""
+_OPEN = ("widget", "shared")
+"""Modules of the widget, and what it shares with our pages: loaded by pages of any origin."""
 _WIDGET = "widget.js"
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -140,10 +142,10 @@ class PageRoutes:
             **_OWN_HEADERS,
         }
         self.router = APIRouter(include_in_schema=False)
-        for page in PAGES:
+        pages = (*PAGES, DEMO) if has_demo_shop(settings) else PAGES
+        for page in pages:
             self._add(f"/{page}", self.page)
-        for below in (*PAGES, *_SHARED):
-            self._add(f"/{below}/{{name:path}}", self.own)
+            self._add(f"/{page}/{{name:path}}", self.own)
         self._add(f"/{_WIDGET}", self.open)
         for below in _OPEN:
             self._add(f"/{below}/{{name:path}}", self.open)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from models.protocol.params import (
+    ConversationRate,
     ConversationRef,
     DeskAck,
     DeskOpen,
@@ -24,7 +25,7 @@ from models.protocol.params import (
     VisitOpen,
     Write,
 )
-from models.protocol.results import DeskOpened, Ok, Page, ReceiptResult, VisitOpened
+from models.protocol.results import DeskOpened, Ok, Page, ReceiptResult, VisitOpened, VisitPlace
 
 Where = Literal["desk", "visitor"]
 #: Where a method can be called: on one of the two kinds of socket, or by ``POST /rpc``.
@@ -191,6 +192,14 @@ METHODS: tuple[Method, ...] = (
         summary="Confirm that the contact saw all messages up to one; usually sent as a notification.",
     ),
     Method(
+        "visit.place",
+        ("visitor",),
+        Nothing,
+        VisitPlace,
+        errors=("unavailable",),
+        summary="Tell where the conversation stands, and its place in the queue while it waits.",
+    ),
+    Method(
         "message.send",
         ("visitor",),
         Write,
@@ -213,6 +222,14 @@ METHODS: tuple[Method, ...] = (
         Page,
         errors=("not_found", "unavailable"),
         summary="Read older messages of one of the visitor's own conversations, notes left out.",
+    ),
+    Method(
+        "conversation.rate",
+        ("visitor",),
+        ConversationRate,
+        Ok,
+        errors=("not_found", "conflict", "unavailable"),
+        summary="Say how a conversation went that is closed; said again, the newest word counts.",
     ),
 )
 

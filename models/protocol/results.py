@@ -76,6 +76,27 @@ class VisitOpened(msgspec.Struct, frozen=True):
     ]
 
 
+class VisitPlace(msgspec.Struct, frozen=True):
+    """Where the visitor's conversation stands."""
+
+    conversation: Annotated[
+        str | None, Meta(description="Id of the open conversation, else of the last one; null: there was none.")
+    ]
+    state: Annotated[str | None, Meta(description="The `state` of that conversation.")]
+    agent: Annotated[str, Meta(description="Name of the agent who has it; empty: nobody has.")] = ""
+    ahead: Annotated[
+        int | None,
+        Meta(
+            description="While it waits: how many of the account wait longer. Where skills part the queue, not all of "
+            "them are before it."
+        ),
+    ] = None
+    estimate_s: Annotated[
+        int | None, Meta(description="About how many seconds it still waits; null: nothing can be said.")
+    ] = None
+    rating: Annotated[int, Meta(description="What the contact gave it, 1 to 5; 0: nothing.")] = 0
+
+
 class Page(msgspec.Struct, frozen=True):
     """Messages of a conversation."""
 

@@ -28,6 +28,7 @@ from models.domain.commands import (
     Fence,
     Move,
     Offer,
+    Rate,
     Receive,
     Release,
     Resolve,
@@ -65,6 +66,7 @@ _BY_CONVERSATION: dict[type[Command], Callable[[Turn, Any, agent_side.Held | Non
     Release: dispatcher_side.release,
     Understood: bot_side.understood,
     BotDue: bot_side.bot_due,
+    Rate: contact_side.rate,
 }
 #: Nothing is understood here, and whatever the bot holds from before is handed over when it is due.
 _NO_BOT = BotPart()

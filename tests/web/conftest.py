@@ -70,4 +70,4 @@ def room(_room: Room) -> Iterator[Room]:
     yield _room
     _room.close_pages()
     complaints, _room.complaints = _room.complaints, []
-    assert complaints == []
+    assert not complaints, "\n".join(complaints)

@@ -62,7 +62,7 @@ class Room:
         )
         context.set_default_timeout(WITHIN_S * 1000)
         context.on("console", self._on_console)
-        context.on("weberror", lambda error: self.complaints.append(f"uncaught: {error.error}"))
+        context.on("weberror", lambda error: self.complaints.append(f"uncaught: {error.error.stack or error.error}"))
         self._contexts.append(context)
         return context
 
