@@ -2,7 +2,6 @@
 
 from playwright.sync_api import Locator, Page, expect
 
-
 expect.set_options(timeout=10_000)
 
 

@@ -16,6 +16,7 @@ from models.domain.commands import (
     Move,
     Moved,
     Offer,
+    Rate,
     Receipt,
     Receive,
     Refusal,
@@ -340,6 +341,45 @@ def test_a_snooze_that_is_over_waits_for_the_same_agent(desk):
     release(desk, conversation, "snooze_over")
     assert (desk.record(conversation).state, desk.record(conversation).preferred) == ("waiting", "ann")
     assert desk.keys.snoozed == {}
+
+
+# -- a rating -------------------------------------------------------------------------------------------
+
+
+def rate(desk, conversation: str, score: int, comment: str = "", who: str = "v1"):
+    return desk.ask(
+        Rate(account="acme", conversation=conversation, contact=desk.contact(who), score=score, comment=comment)
+    )
+
+
+def test_the_newest_rating_of_a_closed_case_counts_and_survives_a_restart(desk):
+    conversation = desk.resolved()
+    revision = desk.record(conversation).revision
+    assert rate(desk, conversation, 2) == Done(conversation=conversation)
+    desk.restart()
+    assert rate(desk, conversation, 5, "much better") == Done(conversation=conversation)
+    record = desk.record(conversation)
+    assert (record.rating, record.rating_comment, record.state) == (5, "much better", "resolved")
+    assert record.revision == revision
+    desk.write()
+    assert rate(desk, conversation, 4) == Done(conversation=conversation)
+    assert desk.record(conversation).rating == 4
+
+
+def test_a_case_that_is_open_cannot_be_rated(desk):
+    conversation = desk.assigned()
+    assert refused(rate(desk, conversation, 5), "conflict")
+    assert desk.record(conversation).rating == 0
+
+
+def test_nobody_rates_a_case_of_somebody_else(desk):
+    conversation = desk.resolved()
+    desk.opened("v2")
+    assert refused(rate(desk, conversation, 1, who="v2"), "not_found")
+    assert refused(rate(desk, NOWHERE, 1), "not_found")
+    foreign = Rate(account="other", conversation=conversation, contact=desk.contact(), score=1)
+    assert refused(desk.ask(foreign), "not_found")
+    assert desk.record(conversation).rating == 0
 
 
 # -- typing and deliveries ------------------------------------------------------------------------------
