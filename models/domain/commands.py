@@ -243,6 +243,14 @@ class Rate(Command, frozen=True, kw_only=True, array_like=True, tag=18, gc=False
     comment: str = ""
 
 
+class Reopen(Command, frozen=True, kw_only=True, array_like=True, tag=19, gc=False):
+    """An agent lets a resolved conversation wait again, for itself first."""
+
+    conversation: str
+    by: str
+    role: Role
+
+
 AnyCommand = (
     Receive
     | Say
@@ -261,6 +269,7 @@ AnyCommand = (
     | Move
     | Understood
     | BotDue
+    | Reopen
     | Rate
 )
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from models.protocol.about import AccountAbout, CannedPut, CannedRef, ContactAbout, ContactRef
 from models.protocol.params import (
     ConversationRate,
     ConversationRef,
@@ -174,6 +175,51 @@ METHODS: tuple[Method, ...] = (
         http=True,
         errors=("not_found", "unavailable"),
         summary="Read messages of any conversation of the account, notes among them.",
+    ),
+    Method(
+        "conversation.reopen",
+        ("desk",),
+        ConversationRef,
+        Ok,
+        http=True,
+        errors=_OWN,
+        summary="Let a resolved conversation wait again, for this agent first; its contact must have no newer one.",
+    ),
+    Method(
+        "contact.about",
+        ("desk",),
+        ContactRef,
+        ContactAbout,
+        http=True,
+        errors=("not_found", "unavailable"),
+        summary="Tell who a contact of the account is: identities, conversations, and the numbers in its messages.",
+    ),
+    Method(
+        "account.about",
+        ("desk",),
+        Nothing,
+        AccountAbout,
+        http=True,
+        errors=("unavailable",),
+        summary="Tell what a desk must know of its account: colleagues, skills, names of intents, canned answers.",
+    ),
+    Method(
+        "canned.put",
+        ("desk",),
+        CannedPut,
+        Ok,
+        http=True,
+        errors=("forbidden", "conflict", "unavailable"),
+        summary="Keep a canned answer, in place of the one of its name; for supervisors and admins.",
+    ),
+    Method(
+        "canned.remove",
+        ("desk",),
+        CannedRef,
+        Ok,
+        http=True,
+        errors=("forbidden", "not_found", "unavailable"),
+        summary="Give a canned answer up; for supervisors and admins.",
     ),
     Method(
         "visit.open",

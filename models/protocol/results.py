@@ -48,6 +48,9 @@ class DeskOpened(msgspec.Struct, frozen=True, omit_defaults=True):
     cursor: Annotated[int, Meta(description="Where the events begin that follow.")]
     presence: Annotated[str, Meta(description="`online`, `away` or `offline`, as chosen last.")]
     snapshot: Annotated[bool, Meta(description="Whether `conversations` replaces all that the desk knew.")]
+    now_ms: Annotated[
+        int, Meta(description="Unix time of the gateway in milliseconds, for clients whose own clock may be wrong.")
+    ]
     conversations: Annotated[
         list[Held], Meta(description="All that is offered or assigned to the agent; only with `snapshot`.")
     ] = msgspec.field(default_factory=list[Held])

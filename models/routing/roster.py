@@ -94,6 +94,10 @@ class Roster:
         """Count those who are there and online, with room or without."""
         return sum(agent.available for agent in self._agents.values())
 
+    def here(self) -> list[str]:
+        """List those who are there, sorted."""
+        return sorted(agent.name for agent in self._agents.values() if agent.here)
+
     def candidates(self, skill: str, barred: frozenset[str] = _NOBODY) -> list[Agent]:
         """List those with room who have ``skill`` (empty: all with room) and are not ``barred``."""
         agents = self._open.get(skill)

@@ -28,6 +28,7 @@ from cluster.store.directory import Directory
 from cluster.store.embedded import EmbeddedStore
 from cluster.store.reading import Reading
 from cluster.store.valkey import connect
+from deployments.desk_about import make_desk_about
 from deployments.desk_methods import DeskMethods
 from deployments.dispatcher import DispatcherActor
 from deployments.gateway import GatewayActor
@@ -239,6 +240,7 @@ class LocalSystem:
             router=client,
             set_presence=self.dispatcher.set_presence,
             reading=Reading(self.redis),
+            about=make_desk_about(settings, self.redis, self.dispatcher.here),
             text_bytes=settings.limits.text_bytes,
         )
         return IngressParts(

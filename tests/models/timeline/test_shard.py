@@ -21,6 +21,7 @@ from models.domain.commands import (
     Receive,
     Refusal,
     Release,
+    Reopen,
     Resolve,
     Say,
     Snooze,
@@ -239,6 +240,49 @@ def test_resolving_twice_is_once(desk):
     assert desk.by(Resolve, conversation) == Done(conversation=conversation)
     assert len(desk.texts(conversation)) == length
     assert desk.told("ann")[-1] == ("removed", "resolved")
+
+
+def test_a_reopened_conversation_waits_for_the_agent_who_helped(desk):
+    conversation = desk.resolved()
+    desk.now_ms += 5_000
+    assert desk.by(Reopen, conversation) == Done(conversation=conversation)
+    record = desk.record(conversation)
+    assert (record.state, record.preferred, record.excluded) == ("waiting", "ann", ())
+    assert desk.keys.waiting == {conversation: desk.now_ms}
+    assert desk.texts(conversation)[-1] == "conversation.reopened"
+    desk.restart()
+    assert desk.write("still there?").conversation == conversation
+
+
+def test_reopening_twice_is_once(desk):
+    conversation = desk.resolved()
+    desk.by(Reopen, conversation)
+    length = len(desk.texts(conversation))
+    assert desk.by(Reopen, conversation) == Done(conversation=conversation)
+    assert len(desk.texts(conversation)) == length
+
+
+def test_a_conversation_is_not_reopened_beside_a_newer_one(desk):
+    older = desk.resolved()
+    newer = desk.write("a new case").conversation
+    assert refused(desk.by(Reopen, older), "conflict")
+    desk.offer(newer)
+    desk.by(Accept, newer)
+    desk.by(Resolve, newer)
+    assert refused(desk.by(Reopen, older), "conflict")
+    assert desk.by(Reopen, newer) == Done(conversation=newer)
+
+
+def test_only_who_helped_last_or_a_supervisor_reopens(desk):
+    conversation = desk.resolved()
+    assert refused(desk.by(Reopen, conversation, by="bob"), "forbidden")
+    assert desk.by(Reopen, conversation, by="carol", role="supervisor") == Done(conversation=conversation)
+    assert desk.record(conversation).preferred == "carol"
+
+
+def test_only_what_was_resolved_is_reopened(desk):
+    assert refused(desk.by(Reopen, desk.assigned()), "conflict")
+    assert refused(desk.by(Reopen, NOWHERE), "not_found")
 
 
 def test_a_transfer_needs_exactly_one_goal(desk):
