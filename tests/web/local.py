@@ -5,6 +5,7 @@ system; only the walls between the processes are missing. `tests/web/room.py` ha
 """
 
 import asyncio
+import json
 import os
 import shutil
 import socket
@@ -18,12 +19,15 @@ from typing import Any
 
 import uvicorn
 from argon2 import PasswordHasher
+from redis import Redis
 
 from cluster.bot import make_bot
 from cluster.clients import RouterClient
 from cluster.codec import encode_placements
 from cluster.gateways import LiveGateways
 from cluster.settings import Settings
+from cluster.store import keys
+from cluster.store.about import AboutStore
 from cluster.store.directory import Directory
 from cluster.store.embedded import EmbeddedStore
 from cluster.store.reading import Reading
@@ -35,7 +39,7 @@ from deployments.gateway import GatewayActor
 from deployments.http.parts import IngressParts
 from deployments.ingress import build_ingress
 from models.domain.agent import User
-from models.domain.commands import AnyCommand, AnyReply, Receive, Understood
+from models.domain.commands import AnyCommand, AnyReply, Receive, Resolve, Understood
 from models.domain.ids import contact_id
 from models.domain.message import Attachment
 from models.intent.classifier import Classifier
@@ -298,6 +302,35 @@ class LocalSystem:
     def ask(self, command: AnyCommand) -> AnyReply:
         """Give the router a command."""
         return self.do(self.client.ask(command))
+
+    def store(self) -> Redis:
+        """Return a blocking client of the store."""
+        return Redis.from_url(self.settings.store.url)
+
+    def record(self, conversation: str) -> dict[str, Any]:
+        """Return a conversation's record; what has its default is filled in where tests look at it."""
+        with self.store() as store:
+            found = store.get(keys.conversation(ACCOUNT, conversation))
+        return {"agent": "", "excluded": []} | json.loads(found)  # type: ignore[arg-type]
+
+    def stored(self, conversation: str) -> list[bytes]:
+        """Return the JSON of a conversation's messages, oldest first."""
+        with self.store() as store:
+            return store.lrange(keys.session(ACCOUNT, conversation), 0, -1)[::-1]  # type: ignore[index]
+
+    def can(self, name: str, text: str) -> None:
+        """Keep a canned answer."""
+        self.do(AboutStore(self.redis).put_canned(ACCOUNT, name, text))
+
+    def clear(self) -> None:
+        """Resolve every open conversation, and have everybody online."""
+        with self.store() as store:
+            names = [*store.zrange(keys.waiting(ACCOUNT), 0, -1), *store.zrange(keys.snoozed(ACCOUNT), 0, -1)]  # type: ignore[misc]
+            names += store.hkeys(keys.held(ACCOUNT))  # type: ignore[operator]
+        for name in names:
+            self.ask(Resolve(account=ACCOUNT, conversation=name.decode(), by="carol", role="supervisor"))
+        for name in ("alice", "bob", "carol"):
+            self.do(self.dispatcher.set_presence(ACCOUNT, name, "online"))
 
     def cut(self) -> None:
         """Cut the cable between desks and gateway: nothing comes through, and nothing is closed."""

@@ -6,7 +6,7 @@ import { hueOf, preview, shortCode } from "./standing.js";
 import { View, channelName, intentName, nameOf, stateName } from "./view.js";
 import { t, words } from "./words.js";
 
-const ROW_PX = 68;
+const ROW_PX = 84;
 const HEAD_PX = 34;
 const PREVIEW_CHARS = 120;
 
@@ -296,9 +296,11 @@ function speaker(model, message) {
   return "";
 }
 
+const SYSTEM_LINES = { "conversation.resolved": "resolvedLine", "conversation.reopened": "reopenedLine" };
+
 /** The text of a message, or what it brought in place of one. */
 export function bodyText(message) {
-  if (message.author === "system") return message.text === "conversation.resolved" ? t("resolvedLine") : (message.text ?? "");
+  if (message.author === "system") return t(SYSTEM_LINES[message.text] ?? message.text ?? "");
   if (message.text) return message.text;
   return (message.attachments ?? []).map((each) => `[${t(each.kind)}]`).join(" ");
 }

@@ -164,6 +164,8 @@ const acts = {
   async accept() {
     const found = offer();
     if (!found || !model.online) return;
+    // what is typed from now on is meant for the answer, not for the keys
+    pick(found.id, false);
     if (await model.accept(found.id)) pick(found.id, true);
   },
   decline() {
@@ -236,6 +238,8 @@ document.addEventListener("keydown", (event) => {
   if (!page.built || document.querySelector("dialog[open]")) return;
   const act = actOf(event);
   if (!act || !acts[act]) return;
+  // a letter that is typed while an offer is being taken was meant for the answer
+  if (model.isActing(model.selected) && !event.altKey) return;
   event.preventDefault();
   acts[act]();
 });

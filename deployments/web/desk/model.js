@@ -21,6 +21,7 @@ const TYPING_SHOWN_MS = 6_000;
 const TYPING_TOLD_MS = 3_000;
 const ACK_MS = 1_000;
 const ABOUT_FRESH_MS = 30_000;
+const EVENT_WITHIN_MS = 3_000;
 
 export class Model extends Emitter {
   constructor() {
@@ -239,6 +240,7 @@ export class Model extends Emitter {
       }
       if (this.#watching(id)) this.#markRead(id, message.seq);
     }
+    if (kind === "offered" || kind === "removed") this.#dropAbout(found);
     if (kind === "removed") {
       this.typing.delete(id);
       if (each.change !== "declined" || this.selected !== id) this.changed("news", each);
@@ -526,8 +528,9 @@ export class Model extends Emitter {
 
   // -- acting -------------------------------------------------------------------------------------
 
+  /** Take an offer; resolves once the log says that it is taken, so that what is typed next goes into the answer. */
   accept(id) {
-    return this.#act("conversation.accept", { conversation: id });
+    return this.#act("conversation.accept", { conversation: id }, () => this.replica.cases.get(id)?.record.state !== "offered");
   }
 
   decline(id) {
@@ -535,7 +538,7 @@ export class Model extends Emitter {
   }
 
   resolve(id) {
-    return this.#act("conversation.resolve", { conversation: id });
+    return this.#act("conversation.resolve", { conversation: id }, () => !this.replica.cases.has(id));
   }
 
   reopen(id) {
@@ -579,7 +582,7 @@ export class Model extends Emitter {
     return this.#acting.has(id);
   }
 
-  async #act(method, params) {
+  async #act(method, params, done = () => true) {
     const id = params.conversation;
     if (this.#acting.has(id)) return false;
     this.#acting.add(id);
@@ -587,7 +590,8 @@ export class Model extends Emitter {
     this.changed("list");
     try {
       await this.line.call(method, params);
-      return true;
+      await this.#until(done);
+      return done();
     } catch (error) {
       this.#actFailed(error);
       return false;
@@ -595,6 +599,20 @@ export class Model extends Emitter {
       this.#acting.delete(id);
       this.changed("case", id);
       this.changed("list");
+    }
+  }
+
+  /** Wait for the log to say what an answer said already: the two come in any order. */
+  async #until(done) {
+    const deadline = performance.now() + EVENT_WITHIN_MS;
+    while (!done() && performance.now() < deadline && this.online) {
+      await new Promise((resolve) => {
+        const stop = this.on("list", () => {
+          stop();
+          resolve();
+        });
+        setTimeout(resolve, 200);
+      });
     }
   }
 
