@@ -32,7 +32,8 @@ class DeskPage:
 
     def _on_console(self, message: ConsoleMessage) -> None:
         # a connection that a test cuts is reported by the browser itself
-        if message.type in ("error", "warning") and "net::ERR" not in message.text:
+        lost = "net::ERR" in message.text or message.text.startswith("WebSocket connection to")
+        if message.type in ("error", "warning") and not lost:
             self.complaints.append(f"{message.type}: {message.text}")
 
     def log_in(self, name: str, password: str = PASSWORD) -> None:

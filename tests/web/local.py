@@ -39,7 +39,7 @@ from deployments.gateway import GatewayActor
 from deployments.http.parts import IngressParts
 from deployments.ingress import build_ingress
 from models.domain.agent import User
-from models.domain.commands import AnyCommand, AnyReply, Receive, Resolve, Understood
+from models.domain.commands import AnyCommand, AnyReply, Receipt, Receive, Resolve, Understood
 from models.domain.ids import contact_id
 from models.domain.message import Attachment
 from models.intent.classifier import Classifier
@@ -70,6 +70,7 @@ class TellingRouter(LocalRouter):
     async def _decided(self, commands: list[AnyCommand]) -> list[AnyReply]:
         await self._claim({command.account for command in commands})
         self._core.learn(await self._store.load(self._core.missing(commands)))
+        self.commands.extend(commands)
         outcome = self._core.apply(commands, time.time_ns() // 1_000_000)
         for account, changes in outcome.changes.items():
             if not changes.empty:
@@ -202,7 +203,7 @@ class LocalSystem:
         client = RouterClient(self.router.carry, shards=1, batch_bytes=80_000, queue_limit=10_000, deadline_s=5.0)
         self.client = client
         self.dispatcher = self.router.dispatcher = DispatcherActor(settings, router=client, superseded=lambda: None)
-        self.gateway = GatewayActor(settings, 0, router=client, dispatcher=_Calls(self.dispatcher))
+        self.gateway = self._new_gateway()
         self.cable = Cable(self.port + 2, self.port + 1)
         await self.cable.start()
         parts = self._parts(settings, client)
@@ -221,6 +222,24 @@ class LocalSystem:
         await self.gateway.drain()
         await self.dispatcher.drain()
         await client.aclose()
+
+    def _new_gateway(self) -> GatewayActor:
+        return GatewayActor(self.settings, 0, router=self.client, dispatcher=_Calls(self.dispatcher))
+
+    def restart_gateway(self) -> None:
+        """Close every socket, as a gateway that restarts does, and let another one take its place."""
+
+        async def work() -> None:
+            before, self.gateway.router = (
+                self.gateway,
+                RouterClient(self.router.carry, shards=1, batch_bytes=1, queue_limit=1, deadline_s=1.0),
+            )
+            await before.drain()
+            self.gateway = self._new_gateway()
+            while not await self.gateway.ready():
+                await asyncio.sleep(0.02)
+
+        self.do(work())
 
     def _settings(self, store_url: str) -> Settings:
         return Settings.model_validate(
@@ -279,23 +298,22 @@ class LocalSystem:
         inbox = {"web": "demo-web", "api": "shop", "wechat": "wx"}[channel]
 
         async def work() -> list[str]:
-            receipts = [
-                await self.client.receive(
-                    Receive(
-                        account=ACCOUNT,
-                        contact=contact_id(ACCOUNT, "web", "demo-web", who),
-                        channel=channel,
-                        inbox=inbox,
-                        external_id=who,
-                        source_id=uuid.uuid4().hex,
-                        text=text,
-                        received_at_ms=time.time_ns() // 1_000_000,
-                        attachments=attachments,
-                    )
+            messages = [
+                Receive(
+                    account=ACCOUNT,
+                    contact=contact_id(ACCOUNT, "web", "demo-web", who),
+                    channel=channel,
+                    inbox=inbox,
+                    external_id=who,
+                    source_id=uuid.uuid4().hex,
+                    text=text,
+                    received_at_ms=time.time_ns() // 1_000_000,
+                    attachments=attachments,
                 )
                 for who, text in lines
             ]
-            return [receipt.conversation for receipt in receipts]
+            receipts = await self.client.receive_many(messages)
+            return [receipt.conversation for receipt in receipts if isinstance(receipt, Receipt)]
 
         return self.do(work())
 
