@@ -3,6 +3,7 @@
 import os
 import re
 import uuid
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ class Room:
         self.pictures = pictures
         self.complaints: list[str] = []
         self._contexts: list[BrowserContext] = []
+        self._sockets = ExitStack()
         demo = load_demo(system.settings.store.data_dir)
         self.passwords = demo.passwords
         self.vouch_secret = demo.vouch_secret
@@ -87,6 +89,7 @@ class Room:
         for context in self._contexts:
             context.close()
         self._contexts.clear()
+        self._sockets.close()
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
@@ -110,6 +113,15 @@ class Room:
     def say(self, conversation: str, text: str, name: str = "alice") -> dict[str, Any]:
         """Answer in a conversation as a demo user; returns the receipt."""
         return self.rpc("message.send", name, conversation=conversation, client_id=uuid.uuid4().hex, text=text)
+
+    def desk_socket(self, name: str = "alice") -> Socket:
+        """Open a desk without a browser, which gets what waits; closed after the test."""
+        token = self.login(name)
+        headers = {"Authorization": f"Bearer {token}"}
+        seat = httpx.post(f"{self.base}/v1/connect", headers=headers).raise_for_status().json()
+        socket = Socket(self._sockets.enter_context(connect(seat["gateway"])))
+        socket.call("desk.open", token=token, presence="online")
+        return socket
 
     def open_conversations(self) -> list[str]:
         """List all conversations of the demo account that are not resolved."""

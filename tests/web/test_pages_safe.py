@@ -1,8 +1,11 @@
 """What browsers are told about the pages, and what the ingress gives out of the folder and what not."""
 
+from pathlib import Path
+
 import httpx
 import pytest
 
+from deployments.http.pages import WebFolder
 from tests.web.room import Room
 
 OURS = ("/demo",)
@@ -38,6 +41,29 @@ def test_the_widget_is_open_to_pages_of_any_origin(room: Room) -> None:
     assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
     assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
     assert "access-control-allow-credentials" not in answer.headers
+
+
+def test_scripts_come_without_their_comments_and_with_all_their_lines(tmp_path: Path) -> None:
+    source = """/** What it is.
+ * More. */
+const a = "/* no comment */"; // stays
+  // goes
+const rules = `
+* { margin: 0; }
+`;
+/* one */ const b = 2;
+  /*
+   * goes
+   */
+"""
+    (tmp_path / "a.js").write_text(source)
+    file = WebFolder(tmp_path).get("a.js")
+    assert file is not None
+    lines = file.plain.decode().split("\n")
+    kept = [3, 5, 6, 7, 8]
+    assert [number for number, line in enumerate(lines, start=1) if line] == kept
+    assert [lines[number - 1] for number in kept] == [source.split("\n")[number - 1] for number in kept]
+    assert len(lines) == len(source.split("\n"))
 
 
 def test_a_file_that_did_not_change_is_not_sent_again(room: Room) -> None:

@@ -13,6 +13,7 @@ import { Visitor } from "./visitor.js";
 import { WORDS } from "./words.js";
 
 const CHAT = "M5 4.5h14a1.5 1.5 0 0 1 1.5 1.5v9.5a1.5 1.5 0 0 1-1.5 1.5h-7.5L7 21v-4H5a1.5 1.5 0 0 1-1.5-1.5V6A1.5 1.5 0 0 1 5 4.5Z M8 9h8 M8 12.5h5";
+const DOWN = "M5.5 9l6.5 6.5L18.5 9";
 const OPENED = "raydesk open";
 const DARK = "(prefers-color-scheme: dark)";
 const WIDE = "(min-width: 481px)";
@@ -101,7 +102,7 @@ class RaydeskWidget extends HTMLElement {
     this.#visitor.on("link", () => this.#draw());
     this.#visitor.on("news", (messages) => messages.forEach((each) => this.#panel.announce(each)));
     this.#panel = new Panel(this.#visitor, this.#words, this.#options(inbox), () => this.close());
-    this.#bubble = h("button", { type: "button", class: "bubble", "aria-haspopup": "dialog" }, bubbleIcon(), this.#count);
+    this.#bubble = h("button", { type: "button", class: "bubble", "aria-haspopup": "dialog" }, shape(CHAT, "chat"), shape(DOWN, "down"), this.#count);
     this.#bubble.addEventListener("click", () => (this.hasAttribute("data-open") ? this.close() : this.open()));
     this.#root.replaceChildren(this.#bubble);
     this.#paint();
@@ -209,9 +210,9 @@ function keep(key, value) {
   }
 }
 
-function bubbleIcon() {
-  const line = { d: CHAT, stroke: "currentColor", "stroke-width": "1.7", "stroke-linecap": "round", "stroke-linejoin": "round" };
-  return h("svg:svg", { viewBox: "0 0 24 24", fill: "none", "aria-hidden": "true" }, h("svg:path", line));
+function shape(d, kind) {
+  const line = { d, stroke: "currentColor", "stroke-width": "1.7", "stroke-linecap": "round", "stroke-linejoin": "round" };
+  return h("svg:svg", { class: kind, viewBox: "0 0 24 24", fill: "none", "aria-hidden": "true" }, h("svg:path", line));
 }
 
 customElements.define("raydesk-widget", RaydeskWidget);

@@ -206,7 +206,11 @@ export class Panel {
     this.#chips.dataset.key = key;
     const chip = (label, text, kind = "") => {
       const button = h("button", { type: "button", class: kind, dir: "auto" }, label);
-      button.addEventListener("click", () => this.#say(text));
+      button.addEventListener("click", () => {
+        this.#say(text);
+        // the button goes, and the focus must stay in the chat; a touch screen keeps its keyboard closed
+        (matchMedia("(pointer: fine)").matches ? this.#input : this.#log.element).focus();
+      });
       return button;
     };
     fill(

@@ -34,6 +34,7 @@ button { cursor: pointer; border: 0; background: none; padding: 0; }
 }
 :host([side="left"]) .bubble { margin-inline: 0 auto; }
 .bubble:hover { transform: scale(1.05); }
+:host([data-open]) .bubble .chat, :host(:not([data-open])) .bubble .down { display: none; }
 .bubble svg { width: 28px; height: 28px; }
 .count {
   position: absolute; inset: -2px -2px auto auto; min-width: 22px; height: 22px; padding: 0 6px; border-radius: 11px;
@@ -72,9 +73,7 @@ header :focus-visible, .bubble:focus-visible { outline-color: var(--on-accent); 
 .message { max-width: 84%; padding: 9px 13px; border-radius: 16px; overflow: hidden; contain: paint;
   background: var(--card); border: 1px solid var(--line); align-self: flex-start; }
 .mine { align-self: flex-end; background: var(--accent); border-color: transparent; color: var(--on-accent); }
-.mine a { color: inherit; }
-.message a { overflow-wrap: anywhere; }
-:host([data-dark]) .message:not(.mine) a { color: #a9bfff; }
+.message a { color: inherit; overflow-wrap: anywhere; text-underline-offset: 2px; }
 .text { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; text-align: start; }
 .clamped .text { max-height: 15em; overflow: hidden; }
 .message .link { display: block; margin-block-start: 4px; font-size: 13px; font-weight: 600; }
