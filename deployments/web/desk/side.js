@@ -1,5 +1,5 @@
 /** The right pane: who the contact is, what they want, what was found, and their conversations. */
-import { dateTime, shortDate } from "../shared/dates.js";
+import { shortDate } from "../shared/dates.js";
 import { fill, h, icon } from "../shared/dom.js";
 import { hueOf, shortCode } from "./standing.js";
 import { View, channelName, intentName, nameOf, recordState, stateName } from "./view.js";
@@ -65,8 +65,12 @@ class SidePane extends View {
             "li",
             {},
             h("span", { class: "tag" }, channelName(each.channel)),
-            h("span", { class: "identity", title: each.external_id }, identityText(each)),
-            h("span", { class: "muted inbox" }, each.inbox),
+            h(
+              "div",
+              { class: "identity" },
+              h("span", { title: each.external_id }, identityText(each)),
+              h("span", { class: "muted inbox" }, each.inbox),
+            ),
           ),
         ),
       ),
@@ -131,12 +135,13 @@ class SidePane extends View {
       [t("conversation"), stateName(found)],
       [t("threads"), (record.threads ?? []).map((each) => channelName(each.channel)).join(", ")],
       record.skill && [t("skill"), record.skill],
-      [t("waitingSinceWord"), dateTime(words.language, record.waiting_since_ms)],
-      record.snoozed_until_ms && [t("snoozeUntil"), dateTime(words.language, record.snoozed_until_ms)],
+      [t("waitingSinceWord"), shortDate(words.language, record.waiting_since_ms)],
+      record.snoozed_until_ms && [t("snoozeUntil"), shortDate(words.language, record.snoozed_until_ms)],
+      record.rating && [t("rating"), t("ratingOf", { n: record.rating }), record.rating_comment],
     ].filter(Boolean);
     return this.#section(
       t("details"),
-      h("dl", { class: "pairs" }, rows.map(([word, value]) => h("div", {}, h("dt", {}, word), h("dd", {}, value)))),
+      h("dl", { class: "pairs" }, rows.map(([word, ...values]) => h("div", {}, h("dt", {}, word), h("dd", {}, values.filter(Boolean).join(" · "))))),
     );
   }
 
