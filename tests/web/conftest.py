@@ -18,7 +18,7 @@ _CONFIG: dict[str, Any] = {
     "dispatcher": {"default_capacity": 50},
     "limits": {"logins_per_minute": 10_000},
 }
-_FLAGS = (
+FLAGS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -50,7 +50,7 @@ def chromium() -> Iterator[Browser]:
     if path is None:
         pytest.skip("no Chromium here; on Debian: apt-get install chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         browser.close()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 from websockets.sync.client import connect
 
@@ -132,6 +133,13 @@ class Room:
             held = store.hkeys(keys.held(ACCOUNT))
         found = [*waiting, *with_bot, *snoozed, *held]  # type: ignore[misc]
         return sorted({name.decode() for name in found})
+
+    def rating(self) -> int:
+        """Return the rating of the conversation that was opened last."""
+        with self.system.store() as store:
+            names = list(store.scan_iter(keys.conversation(ACCOUNT, "*")))
+            records = [msgspec.json.decode(data) for data in store.mget(names) if data]  # type: ignore[union-attr]
+        return max(records, key=lambda record: record["opened_at_ms"]).get("rating", 0)
 
     def resolve_all(self) -> None:
         """Resolve every open conversation, so that no test meets those of another."""

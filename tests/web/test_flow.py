@@ -5,11 +5,12 @@ import re
 import signal
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.gateway_client import Socket
 from tests.running import wait_until
 from tests.web.chat import Chat
+from tests.web.desk_page import DeskPage
 from tests.web.room import LOST_CONNECTION, WITHIN_S, Room
 
 BACK_MS = 30_000
@@ -35,6 +36,67 @@ def to_a_person(room: Room, chat: Chat) -> tuple[str, Socket]:
 def stored(room: Room, conversation: str, author: str) -> list[str]:
     page = room.rpc("history.page", conversation=conversation, limit=200)["messages"]
     return [message["text"] for message in page if message["author"] == author]
+
+
+def desk_of(room: Room, name: str, locale: str) -> DeskPage:
+    """Open the desk of a demo user in a browser profile of its own."""
+    desk = DeskPage(room.context(locale=locale), room, name="")  # type: ignore[arg-type]
+    desk.log_in(name, room.passwords[name])
+    desk.online()
+    return desk
+
+
+def cut_for_a_while(page: Page) -> None:
+    page.context.set_offline(True)
+    page.wait_for_timeout(3_000)  # the cut itself
+    page.context.set_offline(False)
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+@pytest.mark.parametrize("breaks", ["nothing", "the gateway is killed", "both networks are cut"])
+def test_a_case_from_the_shop_over_the_bot_to_two_agents_and_its_rating(room: Room, locale: str, breaks: str) -> None:
+    chinese = locale == "zh-CN"
+    question, person = ("我的快递到哪里了", "转人工客服") if chinese else ("Where is my parcel?", "Talk to a person")
+    first, then, last = (
+        ("您好，我是客服", "好的，谢谢", "已经处理好了") if chinese else ("Hello!", "Thank you", "Done.")
+    )
+    desk = desk_of(room, "alice", locale)
+    page = room.page("/demo", locale=locale)
+    chat = Chat(page).open()
+    chat.chip(question).click()
+    expect(chat.theirs).to_have_count(1)
+    chat.chip(person).click()
+    desk.take()
+    # the context came with the offer: what was asked, what the bot said
+    desk.sees(question)
+    desk.say(first)
+    expect(chat.said(first)).to_be_visible()
+    if breaks == "the gateway is killed":
+        kill_gateway(room)
+    elif breaks == "both networks are cut":
+        for each in (page, desk.page):
+            cut_for_a_while(each)
+    chat.write(then)
+    desk.sees(then)
+    other = desk_of(room, "bob", locale)
+    desk.press("Alt+t")
+    desk.page.locator(".choice", has_text="bob").click()
+    other.take()
+    other.sees(then)
+    other.say(last)
+    expect(chat.said(last)).to_be_visible(timeout=BACK_MS)
+    room.picture(other.page, f"flow-desk-{locale}")
+    other.press("Escape", "e")
+    expect(chat.widget.locator(".stars")).to_be_visible()
+    chat.widget.get_by_role("radio").nth(4).click()
+    chat.widget.locator("form.card button.main").click()
+    expect(chat.widget.locator(".stars")).to_have_count(0)
+    room.picture(page, f"flow-chat-{locale}")
+    assert room.rating() == 5
+    assert chat.texts()[0::2][:1] == [question]
+    assert [text for text in chat.texts() if text in (first, then, last)] == [first, then, last]
+    if breaks != "nothing":
+        room.expect_complaints(LOST_CONNECTION)
 
 
 def test_what_was_written_while_the_network_was_cut_goes_out_once_and_in_order(room: Room) -> None:

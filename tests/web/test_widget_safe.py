@@ -84,8 +84,9 @@ def test_a_text_over_the_limit_is_said_to_be_too_long_and_stays_in_the_visitors_
     chat.write("好" * 8_000)
     expect(chat.widget.get_by_text("the message is too long")).to_be_visible()
     room.picture(page, "too-long")
-    chat.widget.get_by_role("button", name="Remove").click()
+    chat.widget.get_by_role("button", name="Edit").click()
     expect(chat.mine).to_have_count(0)
+    expect(chat.input).to_have_value("好" * 8_000)
     chat.write("shorter")
     expect(chat.mine).to_have_count(1)
 

@@ -11,6 +11,7 @@ const APART_MS = 300_000;
 export class Log {
   #visitor;
   #words;
+  #edit;
   #rows = new Map();
   #atEnd = true;
   #list;
@@ -19,7 +20,13 @@ export class Log {
   /** What stands behind the last message: the place in the queue, the rating. */
   tail = h("div");
 
-  constructor(visitor, words) {
+  /**
+   * @param {Visitor} visitor
+   * @param {Words} words
+   * @param {(pending: object) => void} edit takes a message back that was refused.
+   */
+  constructor(visitor, words, edit) {
+    this.#edit = edit;
     this.#visitor = visitor;
     this.#words = words;
     this.#list = h("div", { class: "log", role: "log", "aria-live": "off", "aria-label": words.t("log") });
@@ -126,7 +133,7 @@ export class Log {
       foot,
       h("span", { class: "bad" }, this.#words.t(say)),
       each.failed === "too_large" ? null : act("again", () => this.#visitor.again(each.clientId)),
-      act("discard", () => this.#visitor.discard(each.clientId)),
+      act("edit", () => this.#edit(each)),
     );
   }
 

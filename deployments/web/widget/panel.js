@@ -31,7 +31,7 @@ export class Panel {
     this.#visitor = visitor;
     this.#words = words;
     this.#options = options;
-    this.#log = new Log(visitor, words);
+    this.#log = new Log(visitor, words, (pending) => this.#edit(pending));
     this.#input = h("textarea", { rows: 1, maxLength: MOST_CHARACTERS, placeholder: words.t("write") });
     this.#input.setAttribute("aria-label", words.t("write"));
     this.#input.value = options.draft.get();
@@ -114,6 +114,15 @@ export class Panel {
     this.#options.draft.set("");
     this.#grow();
     this.#say(text);
+  }
+
+  /** Put a message that was refused back into the line to write in, before what stands there. */
+  #edit(pending) {
+    this.#visitor.discard(pending.clientId);
+    this.#input.value = [pending.text, this.#input.value].filter(Boolean).join("\n");
+    this.#options.draft.set(this.#input.value);
+    this.#grow();
+    this.#input.focus();
   }
 
   #say(text) {

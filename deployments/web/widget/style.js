@@ -75,7 +75,7 @@ header :focus-visible, .bubble:focus-visible { outline-color: var(--on-accent); 
 .mine { align-self: flex-end; background: var(--accent); border-color: transparent; color: var(--on-accent); }
 .message a { color: inherit; overflow-wrap: anywhere; text-underline-offset: 2px; }
 .text { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; text-align: start; }
-.clamped .text { max-height: 15em; overflow: hidden; }
+.clamped .text { max-height: 15em; overflow: hidden; mask-image: linear-gradient(#000 12em, transparent 15em); }
 .message .link { display: block; margin-block-start: 4px; font-size: 13px; font-weight: 600; }
 .foot { display: flex; align-items: center; gap: 6px; margin: 2px 6px 6px 12px; font-size: 12px; color: var(--soft); }
 .foot.own { align-self: flex-end; margin-inline: 12px 6px; }

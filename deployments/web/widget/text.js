@@ -4,6 +4,8 @@ import { h } from "../shared/dom.js";
 const ADDRESS = /https?:\/\/[^\s<>"'“”‘’，。；：！？、（）《》【】\u200e\u200f\u202a-\u202e\u2066-\u2069]+/g;
 /** What belongs to the sentence around an address rather than to it. */
 const TAIL = /[.,;:!?)\]}*_~]+$/;
+/** Marks upon other characters take no room of their own. */
+const MARKS = /\p{M}/gu;
 const LONG_LINES = 14;
 const LONG_CHARACTERS = 900;
 
@@ -34,7 +36,7 @@ function isWeb(address) {
 export function bubbleOf(text, mine, words) {
   const body = h("div", { class: "text", dir: "auto" }, nodesOf(text));
   const bubble = h("div", { class: mine ? "message mine" : "message" }, body);
-  if (text.length > LONG_CHARACTERS || text.split("\n", LONG_LINES + 1).length > LONG_LINES) {
+  if (text.replace(MARKS, "").length > LONG_CHARACTERS || text.split("\n", LONG_LINES + 1).length > LONG_LINES) {
     const toggle = h("button", { type: "button", class: "link", "aria-expanded": "false" }, words.t("more"));
     toggle.addEventListener("click", () => {
       const folded = bubble.classList.toggle("clamped");
