@@ -5,6 +5,7 @@ system; only the walls between the processes are missing. `tests/web/room.py` ha
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -13,10 +14,11 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import uvicorn
 from argon2 import PasswordHasher
 from redis import Redis
@@ -40,6 +42,7 @@ from deployments.http.parts import IngressParts
 from deployments.ingress import build_ingress
 from models.domain.agent import User
 from models.domain.commands import AnyCommand, AnyReply, Receipt, Receive, Resolve, Understood
+from models.domain.errors import RaydeskError
 from models.domain.ids import contact_id
 from models.domain.message import Attachment
 from models.intent.classifier import Classifier
@@ -52,6 +55,8 @@ ACCOUNT = "demo"
 PASSWORD = "correct horse"
 _HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 _UP_WITHIN_S = 20.0
+#: Messages that wait for the router together.
+_AT_ONCE = 500
 
 
 class TellingRouter(LocalRouter):
@@ -147,12 +152,14 @@ class LocalSystem:
 
     Args:
         port: the first of three free ports; 0 finds them.
+        capacity: of each agent.
         options: more settings.
     """
 
-    def __init__(self, port: int = 0, **options: Any) -> None:
+    def __init__(self, port: int = 0, *, capacity: int = 50, **options: Any) -> None:
         self.port = port or _free_ports(3)
         self.folder = Path(tempfile.mkdtemp(prefix="rd-"))
+        self._capacity = capacity
         self._options = options
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -180,7 +187,7 @@ class LocalSystem:
     def do(self, work: Awaitable[Any]) -> Any:
         """Run a coroutine in the system and return its result."""
         assert self._loop is not None
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30.0)  # type: ignore[arg-type]
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(90.0)  # type: ignore[arg-type]
 
     # -- life -----------------------------------------------------------------------------------------
 
@@ -279,9 +286,9 @@ class LocalSystem:
     async def _people(self) -> None:
         await self.directory.add_account(ACCOUNT)
         for user in (
-            User(name="alice", skills=("orders", "returns"), capacity=50),
-            User(name="bob", skills=("returns",), capacity=50),
-            User(name="carol", role="supervisor", capacity=50),
+            User(name="alice", skills=("orders", "returns"), capacity=self._capacity),
+            User(name="bob", skills=("returns",), capacity=self._capacity),
+            User(name="carol", role="supervisor", capacity=self._capacity),
         ):
             await self.directory.add(ACCOUNT, user, PASSWORD)
 
@@ -312,14 +319,46 @@ class LocalSystem:
                 )
                 for who, text in lines
             ]
-            receipts = await self.client.receive_many(messages)
-            return [receipt.conversation for receipt in receipts if isinstance(receipt, Receipt)]
+            found: list[str] = []
+            for start in range(0, len(messages), _AT_ONCE):
+                for receipt in await self.client.receive_many(messages[start : start + _AT_ONCE]):
+                    assert isinstance(receipt, Receipt), receipt
+                    found.append(receipt.conversation)
+            return found
 
         return self.do(work())
 
     def ask(self, command: AnyCommand) -> AnyReply:
         """Give the router a command."""
         return self.do(self.client.ask(command))
+
+    def try_to(self, command: AnyCommand) -> None:
+        """Give the router a command that it may refuse."""
+        with contextlib.suppress(RaydeskError):
+            self.ask(command)
+
+    @contextlib.contextmanager
+    def open_desk(self, name: str) -> Iterator[None]:
+        """Have a desk of an agent open, without a page."""
+
+        async def report(desks: list[tuple[str, str]]) -> None:
+            await self.dispatcher.report_desks(msgspec.msgpack.encode(("test", desks)))
+
+        stopped = threading.Event()
+
+        def go_on_reporting() -> None:
+            while not stopped.wait(1.0):
+                self.do(report([(ACCOUNT, name)]))
+
+        self.do(report([(ACCOUNT, name)]))
+        reporting = threading.Thread(target=go_on_reporting, daemon=True)
+        reporting.start()
+        try:
+            yield
+        finally:
+            stopped.set()
+            reporting.join()
+            self.do(report([]))
 
     def store(self) -> Redis:
         """Return a blocking client of the store."""

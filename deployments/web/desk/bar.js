@@ -36,7 +36,7 @@ class TopBar extends View {
       h("span", { class: "spring" }),
       this.presence,
       this.bell,
-      tool("settings", "settings", "sun"),
+      tool("settings", "settings", "settings"),
       h("span", { class: "wide-only" }, tool("keys", "help", "keys")),
       tool("logOut", "leave", "leave"),
     );
@@ -68,8 +68,14 @@ class TopBar extends View {
     const { status, reason } = this.model.presence;
     const [, word] = STATUSES.find((each) => each[0] === status);
     const text = reason ? `${t(word)} · ${reason}` : t(word);
-    fill(this.presence, h("span", { class: `dot is-${status}` }), h("span", { class: "presence-who" }, this.model.me), h("span", { class: "presence-text" }, text));
-    setAttribute(this.presence, "aria-label", `${t("presence")}: ${this.model.me}, ${text}`);
+    fill(
+      this.presence,
+      h("span", { class: `dot is-${status}` }),
+      h("span", { class: "unseen" }, `${t("presence")}: `),
+      h("span", { class: "presence-who" }, this.model.me),
+      " ",
+      h("span", { class: "presence-text" }, text),
+    );
   }
 
   #showBell() {

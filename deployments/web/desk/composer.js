@@ -106,7 +106,7 @@ class Composer extends View {
     if (offered) this.#showOffer(found);
     if (!offered && !mine) this.#showClosed(found);
     if (mine) {
-      this.#showSuggestions(found);
+      this.#showSuggestions();
       this.#showChannels(found);
     }
   }
@@ -147,12 +147,17 @@ class Composer extends View {
     );
   }
 
+  /** The answers suggested for what the contact said; none once a human has answered that. */
   #suggested() {
-    return this.model.case(this.#id)?.record.insight?.suggestions ?? [];
+    const found = this.model.case(this.#id);
+    const insight = found?.record.insight;
+    if (!insight?.suggestions) return [];
+    const answered = found.messages.some((each) => each.author === "agent" && !each.internal && each.seq > (insight.seq ?? 0));
+    return answered || this.model.outbox.of(found.id).some((item) => !item.internal) ? [] : insight.suggestions;
   }
 
-  #showSuggestions(found) {
-    const suggestions = this.model.draft(this.#id).text ? [] : (found.record.insight?.suggestions ?? []);
+  #showSuggestions() {
+    const suggestions = this.model.draft(this.#id).text ? [] : this.#suggested();
     const key = JSON.stringify(suggestions);
     this.suggestions.hidden = suggestions.length === 0;
     if (this.suggestions.dataset.key === key) return;
@@ -166,7 +171,6 @@ class Composer extends View {
             class: "suggestion",
             type: "button",
             title: text,
-            "aria-label": `${t("useSuggestion", { n: index + 1 })}: ${text}`,
             onclick: () => this.#insert(text, true),
           },
           h("kbd", {}, String(index + 1)),

@@ -40,7 +40,7 @@ function build() {
   page.news = make("rd-news");
   fill(
     root,
-    make("rd-bar"),
+    h("header", {}, make("rd-bar")),
     (page.banner = h("p", { class: "banner", role: "status", hidden: true })),
     h(
       "div",
@@ -50,7 +50,7 @@ function build() {
         "main",
         { class: "pane pane-case", "aria-label": t("conversation") },
         caseHead(),
-        (page.nothing = h("div", { class: "nothing" }, h("p", { class: "empty-title" }, t("chooseOne")), h("p", { class: "muted" }, t("chooseHint")))),
+        (page.nothing = h("div", { class: "nothing" }, h("h1", { class: "empty-title" }, t("chooseOne")), h("p", { class: "muted" }, t("chooseHint")))),
         page.timeline,
         (page.typing = h("p", { class: "typing", "aria-live": "polite" })),
         page.composer,

@@ -61,7 +61,7 @@ export class Model extends Emitter {
   #loading = new Set();
   #ackedAt = 0;
   #ackTimer = 0;
-  #toldTyping = 0;
+  #toldTyping = { id: "", at: 0 };
   #acting = new Set();
 
   // -- logging in and out -------------------------------------------------------------------------
@@ -517,8 +517,9 @@ export class Model extends Emitter {
 
   tellTyping(id) {
     const now = performance.now();
-    if (now - this.#toldTyping < TYPING_TOLD_MS || !this.replica.cases.has(id)) return;
-    this.#toldTyping = now;
+    const told = this.#toldTyping;
+    if ((told.id === id && now - told.at < TYPING_TOLD_MS) || !this.replica.cases.has(id)) return;
+    this.#toldTyping = { id, at: now };
     this.line?.notify("typing", { conversation: id });
   }
 

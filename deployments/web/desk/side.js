@@ -108,11 +108,15 @@ class SidePane extends View {
             "div",
             {},
             h("dt", {}, word),
-            h("dd", {}, value),
             h(
-              "button",
-              { class: "tool small", type: "button", "aria-label": `${t("copy", { what: word })}: ${value}`, title: t("copy", { what: word }), onclick: () => this.#copy(value) },
-              icon("copy", 14),
+              "dd",
+              {},
+              h("span", {}, value),
+              h(
+                "button",
+                { class: "tool small", type: "button", "aria-label": `${t("copy", { what: word })}: ${value}`, title: t("copy", { what: word }), onclick: () => this.#copy(value) },
+                icon("copy", 14),
+              ),
             ),
           ),
         ),
@@ -135,7 +139,7 @@ class SidePane extends View {
       [t("conversation"), stateName(found)],
       [t("threads"), (record.threads ?? []).map((each) => channelName(each.channel)).join(", ")],
       record.skill && [t("skill"), record.skill],
-      [t("waitingSinceWord"), shortDate(words.language, record.waiting_since_ms)],
+      [t("openedAt"), shortDate(words.language, record.opened_at_ms)],
       record.snoozed_until_ms && [t("snoozeUntil"), shortDate(words.language, record.snoozed_until_ms)],
       record.rating && [t("rating"), t("ratingOf", { n: record.rating }), record.rating_comment],
     ].filter(Boolean);
@@ -181,7 +185,7 @@ class SidePane extends View {
 function identityText(identity) {
   const { external_id } = identity;
   if (external_id.startsWith("user:")) return `${external_id.slice(5)} (${t("user")})`;
-  if (identity.channel === "web") return `${t("anonymous")} ${external_id.slice(-4).toUpperCase()}`;
+  if (identity.channel === "web") return t("anonymous");
   return external_id;
 }
 

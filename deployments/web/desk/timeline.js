@@ -212,7 +212,7 @@ class Timeline extends View {
     setText(parts.who, this.#who(message, mine));
     const { channel } = message;
     const several = (this.#case.record.threads ?? []).length > 1;
-    parts.channel.hidden = !channel || !several;
+    parts.channel.hidden = !channel || !several || Boolean(message.internal);
     setText(parts.channel, channel ? channelName(channel) : "");
     this.#showText(parts, row);
     this.#showAttachments(parts.attachments, message.attachments ?? []);

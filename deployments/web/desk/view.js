@@ -33,15 +33,10 @@ export function channelName(channel) {
   return words.has(key) ? t(key) : channel;
 }
 
-/** What to call a contact: the shop's own name of a logged-in user, else the channel with a lasting code. */
+/** What to call a contact: the shop's own name of a logged-in user, else a code that lasts. */
 export function nameOf(record) {
-  const threads = record.threads ?? [];
-  const user = threads.find((thread) => thread.external_id.startsWith("user:"));
-  if (user) return user.external_id.slice(5);
-  const last = threads[threads.length - 1];
-  const code = shortCode(record.contact);
-  if (!last || last.channel === "web") return t("visitor", { code });
-  return t("contactOn", { channel: channelName(last.channel), code });
+  const user = (record.threads ?? []).find((thread) => thread.external_id.startsWith("user:"));
+  return user ? user.external_id.slice(5) : t("visitor", { code: shortCode(record.contact) });
 }
 
 /** The name of an intent in the reader's language. */
