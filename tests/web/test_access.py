@@ -68,10 +68,10 @@ def test_a_chat_by_keyboard_alone(room: Room) -> None:
     room.rpc("conversation.resolve", "carol", conversation=room.open_conversations()[0])
     expect(chat.widget.locator(".stars")).to_be_visible()
     for _ in range(6):
-        if chat.widget.get_by_role("radio").first.evaluate("(each) => each.matches(':focus')"):
+        if chat.widget.get_by_role("radio").last.evaluate("(each) => each.matches(':focus')"):
             break
         page.keyboard.press("Shift+Tab")
-    for key in ("Space", "ArrowRight", "ArrowRight", "Tab", "Tab", "Enter"):
+    for key in ("Space", "ArrowLeft", "ArrowLeft", "Tab", "Tab", "Enter"):
         page.keyboard.press(key)
     expect(chat.widget.get_by_text("Thank you for your rating.")).to_be_visible()
     assert room.rating() == 3

@@ -39,7 +39,7 @@ export class Panel {
     this.#composer = h("form", { class: "composer" }, this.#input, this.#send);
     const leave = h("button", { type: "button", "aria-label": words.t("close"), title: words.t("close") }, icon("close", 20));
     leave.addEventListener("click", close);
-    const head = h("header", {}, h("div", {}, h("h2", { dir: "auto" }, options.heading), this.#status), leave);
+    const head = h("div", { class: "head" }, h("div", {}, h("h2", { dir: "auto" }, options.heading), this.#status), leave);
     this.element = h(
       "section",
       { class: "panel", role: "dialog", "aria-label": options.heading },
@@ -195,6 +195,8 @@ export class Panel {
         : "";
     if (tail === this.#tail) return;
     this.#tail = tail;
+    // what had the focus goes, and the focus must stay in the chat
+    if (this.#log.tail.contains(this.element.getRootNode().activeElement)) this.#input.focus();
     if (queued) fill(this.#log.tail, queueCard(current, talk.state, this.#words));
     else if (!ratable) fill(this.#log.tail);
     else if (current.rating) fill(this.#log.tail, ratedCard(this.#words));

@@ -46,16 +46,16 @@ button { cursor: pointer; border: 0; background: none; padding: 0; }
   margin-block-end: 14px; border-radius: 16px; overflow: hidden; background: var(--ground);
   border: 1px solid var(--line); box-shadow: 0 14px 44px var(--shade);
 }
-header {
+.head {
   display: flex; align-items: center; gap: 12px; padding: 14px 12px 14px 18px;
   background: var(--accent); color: var(--on-accent);
 }
-header h2 { margin: 0; font-size: 16px; font-weight: 650; line-height: 1.3; }
-header p { margin: 0; font-size: 13px; line-height: 1.35; }
-header div { flex: 1; min-width: 0; }
-header button { display: grid; place-items: center; width: 40px; height: 40px; border-radius: 10px; }
-header button:hover { background: rgb(128 128 128 / .25); }
-header :focus-visible, .bubble:focus-visible { outline-color: var(--on-accent); outline-offset: -4px; }
+.head h2 { margin: 0; font-size: 16px; font-weight: 650; line-height: 1.3; }
+.head p { margin: 0; font-size: 13px; line-height: 1.35; }
+.head div { flex: 1; min-width: 0; }
+.head button { display: grid; place-items: center; width: 40px; height: 40px; border-radius: 10px; }
+.head button:hover { background: rgb(128 128 128 / .25); }
+.head :focus-visible, .bubble:focus-visible { outline-color: var(--on-accent); outline-offset: -4px; }
 
 .banner { display: flex; align-items: center; gap: 10px; padding: 8px 16px; font-size: 13px;
   background: var(--note); color: var(--note-ink); }
