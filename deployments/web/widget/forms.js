@@ -86,6 +86,7 @@ export function ratingCard(words, rate) {
   const told = h("em", { role: "alert" });
   const submit = h("button", { type: "submit", class: "main", disabled: true }, words.t("rateSend"));
   let score = 0;
+  let sending = false;
   const stars = [1, 2, 3, 4, 5].map((count) => {
     const input = h("input", { type: "radio", name: "score", value: String(count) });
     input.setAttribute("aria-label", words.t("stars", { count }));
@@ -101,12 +102,16 @@ export function ratingCard(words, rate) {
   const form = h("form", { class: "card" }, h("h3", {}, words.t("rate")), group, field, submit);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    submit.disabled = true;
+    if (sending) return;
+    // not disabled meanwhile: a button that is loses the focus
+    sending = true;
+    told.textContent = "";
     try {
       await rate(score, comment.value.trim());
     } catch {
       told.textContent = words.t("rateFailed");
-      submit.disabled = false;
+    } finally {
+      sending = false;
     }
   });
   return form;
