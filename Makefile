@@ -30,10 +30,11 @@ load: $(VENV)/run.stamp ## Drive a system of its own with a scenario (ARGS="blac
 	$(BIN)/raydesk load --start $(ARGS)
 
 # Status 3 says that the generator was what was measured; the report says where, and the rest counts.
-bench: $(VENV)/test.stamp ## Measure each rate, the limit, and a routing decision (reports: load-report/)
+bench: $(VENV)/test.stamp ## Measure each rate, the limit, a routing decision and a call (reports: load-report/)
 	$(BIN)/raydesk load --start rates --out load-report/rates $(ARGS) || [ $$? -eq 3 ]
 	$(BIN)/raydesk load --start --find-knee --out load-report/knee $(ARGS) || [ $$? -eq 3 ]
 	$(BIN)/python -m tests.bench.routing_decision
+	$(BIN)/python -m tests.bench.calls
 
 bench-intent: $(VENV)/bench.stamp ## Measure the intent model beside other batching servers
 	$(BIN)/python -m tests.bench.intent $(ARGS)
