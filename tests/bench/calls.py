@@ -1,7 +1,7 @@
 """How long one call to a router takes, and one push to a desk, one at a time: ``python -m tests.bench.calls``.
 
 A router and a gateway run as in a system, each an actor in a process of its own, with the embedded store. A call that
-stores nothing is timed over Ray and over the way that batches take; then a message until its receipt, so with its fsync;
+stores nothing is timed over Ray and over the way that batches take; then a message until its receipt, with its fsync;
 then what the store publishes until a desk's socket has it. Prints, asserts nothing.
 """
 
