@@ -156,7 +156,7 @@ class Reading:
         """Read where a contact's conversation stands, and in the queue if it waits."""
         _, person = await self.contact(account, contact)
         current = (person.open or person.last) if person else ""
-        data = await self._get(keys.conversation(account, current)) if current else None
+        data = await self._records.ask(account, keys.conversation(account, current)) if current else None
         record = _record.decode(data) if data else None
         if record is None or record.state != "waiting":
             return Place(record)
