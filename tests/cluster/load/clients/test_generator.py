@@ -84,11 +84,12 @@ def test_agents_who_come_and_go_lose_nothing(system):
         drain = "30s"
         [[phases]]
         shape = "steady"
-        rate = "200/s"
+        rate = "500/s"
         lasts = "10s"
         [visitors]
         count = 60
-        reconnect_every = "~4s"
+        # often enough that some message is under way when a link breaks: receipts take milliseconds
+        reconnect_every = "~1s"
         [desks]
         agents = 6
         capacity = 40
