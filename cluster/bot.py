@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from models.bot.policy import Bot
 from models.bot.replies import load_replies
-from models.intent.taxonomy import SHIPPED, load_taxonomy
+from models.intent.taxonomy import SHIPPED, Taxonomy, load_taxonomy
 
 if TYPE_CHECKING:
     from cluster.settings_sections import BotSettings, IntentSettings
@@ -21,6 +21,15 @@ def make_bot(bot: "BotSettings", intent: "IntentSettings") -> Bot:
         InvalidTaxonomy: the artefact's intents cannot be read.
         InvalidReplies: the replies cannot be read, or are no replies to these intents.
     """
-    taxonomy = load_taxonomy(Path(intent.artifact) / _TAXONOMY if intent.artifact else SHIPPED)
+    taxonomy = taxonomy_of(intent)
     replies = load_replies(taxonomy, Path(bot.replies) if bot.replies else None)
     return Bot(taxonomy, replies, misses_to_human=bot.misses)
+
+
+def taxonomy_of(intent: "IntentSettings") -> Taxonomy:
+    """Return the intents of the model that the settings choose.
+
+    Raises:
+        InvalidTaxonomy: they cannot be read.
+    """
+    return load_taxonomy(Path(intent.artifact) / _TAXONOMY if intent.artifact else SHIPPED)

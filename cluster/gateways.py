@@ -15,6 +15,7 @@ from typing import cast
 import msgspec
 from redis.asyncio import Redis
 
+from cluster.settings_sections import GatewaySettings
 from cluster.store import keys
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,12 @@ class LiveGateway(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _gateway = msgspec.json.Decoder(LiveGateway)
+
+
+def gateway_url(settings: GatewaySettings, index: int) -> str:
+    """Return the URL by which clients reach a gateway, without a path; ``index`` counts from 0."""
+    public = settings.public_url or "ws://{host}:{port}"
+    return public.replace("{host}", settings.host).replace("{port}", str(settings.port + index))
 
 
 def choose_gateway(gateways: Sequence[LiveGateway], key: str) -> LiveGateway | None:

@@ -292,6 +292,9 @@ class AccountSettings(Section):
         default=SecretStr(""),
         description="Secret. Key of the HMAC by which the account's backend vouches for a user; empty = refused.",
     )
+    answer_within_s: Seconds = Field(
+        default=120.0, description="Seconds within which a contact shall get an answer; desks colour by it."
+    )
 
 
 class InboxSettings(Section):
@@ -301,6 +304,13 @@ class InboxSettings(Section):
     channel: Literal["web", "wechat", "api"] = Field(description="Kind of medium.")
     skill: str = Field(
         default="", max_length=64, description="Skill that its conversations ask for; empty = any agent."
+    )
+    origins: str = Field(
+        default="",
+        max_length=4_096,
+        pattern=r"^(https?://[^\s/@]+( https?://[^\s/@]+)*)?$",
+        examples=["https://shop.example https://www.shop.example"],
+        description="web: origins of the pages that may open a visit, parted by spaces; empty = any.",
     )
     app_id: str = Field(default="", description="WeChat: the AppID of the official account.")
     token: SecretStr = Field(default=SecretStr(""), description="Secret. WeChat: the token that signs its requests.")

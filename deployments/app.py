@@ -21,6 +21,7 @@ from cluster.store.reading import Reading
 from cluster.store.valkey import connect
 from deployments.channels.catalogue import make_channels
 from deployments.channels.webhook import webhook_routes
+from deployments.desk_about import make_desk_about
 from deployments.desk_methods import DeskMethods
 from deployments.http.parts import IngressParts
 from deployments.ingress import Ingress
@@ -56,6 +57,9 @@ def make_ingress_parts(
     async def set_presence(account: str, agent: str, status: str, reason: str) -> None:
         await dispatcher.call("set_presence", account, agent, status, reason)
 
+    async def who_is_here(account: str) -> list[str]:
+        return await dispatcher.call("here", account)
+
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
         try:
@@ -78,6 +82,7 @@ def make_ingress_parts(
             router=router,
             set_presence=set_presence,
             reading=Reading(redis),
+            about=make_desk_about(settings, redis, who_is_here),
             text_bytes=settings.limits.text_bytes,
         ).rpc,
         channel_routers=[webhook_routes(channels, router)],

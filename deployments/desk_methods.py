@@ -13,7 +13,8 @@ import msgspec
 from cluster.clients import RouterClient
 from cluster.store.reading import Reading
 from cluster.store.valkey import STORE_DOWN
-from models.domain.commands import Accept, AnyCommand, Decline, Receipt, Resolve, Say, Snooze, Transfer
+from deployments.desk_about import DeskAbout
+from models.domain.commands import Accept, AnyCommand, Decline, Receipt, Reopen, Resolve, Say, Snooze, Transfer
 from models.domain.errors import NotFound, RaydeskError, TooLarge, Unavailable
 from models.domain.ids import is_conversation_id, message_id
 from models.protocol import jsonrpc, methods
@@ -42,6 +43,7 @@ class DeskMethods:
         router: reaches the shards.
         set_presence: tells the dispatcher (account, agent, status, reason).
         reading: reads the store.
+        about: tells what stands around a desk.
         text_bytes: the longest text, in bytes of UTF-8.
     """
 
@@ -51,6 +53,7 @@ class DeskMethods:
         router: RouterClient,
         set_presence: PresenceSetter,
         reading: Reading,
+        about: DeskAbout,
         text_bytes: int,
     ) -> None:
         self._router = router
@@ -65,10 +68,12 @@ class DeskMethods:
             "conversation.decline": self._decline,
             "conversation.transfer": self._transfer,
             "conversation.resolve": self._resolve,
+            "conversation.reopen": self._reopen,
             "conversation.snooze": self._snooze,
             "conversation.note": self._note,
             "presence.set": self._presence,
             "history.page": self._history,
+            **about.table,
         }
         if self.table.keys() != methods.http_methods().keys():
             raise TypeError("the methods of POST /rpc and their handlers differ")
@@ -174,6 +179,10 @@ class DeskMethods:
     async def _resolve(self, claims: AgentClaims, params: methods.ConversationRef) -> methods.Ok:
         name = self._conversation(params.conversation)
         return await self._ask(Resolve(account=claims.account, conversation=name, by=claims.agent, role=claims.role))
+
+    async def _reopen(self, claims: AgentClaims, params: methods.ConversationRef) -> methods.Ok:
+        name = self._conversation(params.conversation)
+        return await self._ask(Reopen(account=claims.account, conversation=name, by=claims.agent, role=claims.role))
 
     async def _snooze(self, claims: AgentClaims, params: methods.SnoozeUntil) -> methods.Ok:
         return await self._ask(

@@ -119,6 +119,10 @@ class DispatcherActor:
         if known:
             await self._of(account).set_presences(known)
 
+    async def here(self, account: str) -> list[str]:
+        """List the agents who are there: a desk is open, and they did not choose to be offline."""
+        return self._of(account).here()
+
     async def resync(self, account: str) -> None:
         """Compare with the store soon; several calls within a moment cause one comparison."""
         self._of(account).resync()

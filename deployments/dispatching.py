@@ -111,6 +111,10 @@ class AccountDispatch:
         """Count agents and conversations; ``None`` while starting."""
         return self._core.census() if self._core and self.running.is_set() else None
 
+    def here(self) -> list[str]:
+        """List the agents who are there; empty while starting."""
+        return self._core.here() if self._core else []
+
     # -- what others tell; none of it waits for the start, as the start reads the same from the store
 
     def place(self, placement: Placement) -> None:

@@ -17,12 +17,15 @@ from picows import WSCloseCode, WSUpgradeRequest, ws_create_server
 from cluster.actors import DISPATCHER, Calls, NamedActor, router_client
 from cluster.clients import RouterClient
 from cluster.codec import encode_desk_report
+from cluster.gateways import gateway_url
 from cluster.settings import Settings
 from cluster.store import keys
 from cluster.store.gathering import GatheringByAccount
 from cluster.store.reading import Reading
+from cluster.store.seen import tell_seen
 from cluster.store.valkey import STORE_DOWN, connect
 from cluster.telemetry import Beacon, Meter
+from deployments.desk_about import make_desk_about
 from deployments.desk_methods import DeskMethods
 from deployments.process import give_way_to_ray, settle_garbage_collector
 from deployments.sockets.desk_session import DeskSession
@@ -69,6 +72,7 @@ class GatewayActor:
         dispatcher: Calls | None = None,
     ) -> None:
         self.settings = settings
+        self._index = index
         self._name = str(index)
         self._port = settings.gateway.port + index
         self._redis = connect(settings.store)
@@ -82,6 +86,7 @@ class GatewayActor:
             router=self.router,
             set_presence=self._set_presence,
             reading=self.reading,
+            about=make_desk_about(settings, self._redis, self._who_is_here),
             text_bytes=settings.limits.text_bytes,
         )
         self.meter = Meter()
@@ -241,6 +246,9 @@ class GatewayActor:
         await self._dispatcher.call("set_presences", account, list(chosen))
         return [None] * len(chosen)
 
+    async def _who_is_here(self, account: str) -> list[str]:
+        return await self._dispatcher.call("here", account) or []
+
     # -- the gateway's own tasks ------------------------------------------------------------------------
 
     async def _report_desks(self) -> None:
@@ -297,20 +305,16 @@ class GatewayActor:
             pipeline.hset(keys.visit_acked(account), contact, message)
         try:
             await pipeline.execute()
+            await tell_seen(self._redis, visits)
         except STORE_DOWN:
             for desk, cursor in desks.items():
                 self._desk_acks[desk] = max(cursor, self._desk_acks.get(desk, 0))
             self._visit_acks = visits | self._visit_acks
             raise
 
-    def _url(self) -> str:
-        gateway = self.settings.gateway
-        public = gateway.public_url or "ws://{host}:{port}"
-        return public.replace("{host}", gateway.host).replace("{port}", str(self._port))
-
     def _describe(self) -> dict[str, Any]:
         return {
-            "url": self._url(),
+            "url": gateway_url(self.settings.gateway, self._index),
             "sockets": len(self._sessions),
             "desks": len(self._desks),
             "channels": self.hub.channels,

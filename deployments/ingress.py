@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from deployments.http.callers import Callers
 from deployments.http.connect import CONNECT_PATH, ConnectRoutes
 from deployments.http.conversations import ConversationRoutes, MessagePage
+from deployments.http.demo_shop import DemoShopRoutes, has_demo_shop
 from deployments.http.identities import IdentityRoutes
 from deployments.http.intent import INTENT_TYPES, IntentRoutes
 from deployments.http.lean import LeanWay
@@ -21,6 +22,7 @@ from deployments.http.message_forms import WIRE_TYPES
 from deployments.http.messages import MessageRoutes
 from deployments.http.middleware import BodyLimit, LastResort, OpenToPages, SecurityHeaders
 from deployments.http.openapi import openapi_builder
+from deployments.http.pages import PageRoutes, WebFolder
 from deployments.http.parts import IngressParts
 from deployments.http.people import Inboxes, Links
 from deployments.http.problems import install_problems
@@ -66,8 +68,11 @@ def build_ingress(parts: IngressParts) -> FastAPI:
         ConversationRoutes(parts, callers),
         IntentRoutes(parts, callers),
         SystemRoutes(parts, callers),
+        PageRoutes(parts.settings, WebFolder()),
     ):
         app.include_router(routes.router)
+    if has_demo_shop(parts.settings):
+        app.include_router(DemoShopRoutes(parts.settings).router)
     for router in parts.channel_routers:
         app.include_router(router)
     app.openapi = openapi_builder(app, (*WIRE_TYPES, *INTENT_TYPES, MessagePage, ConversationRecord))

@@ -111,6 +111,11 @@ def outbox_reports(account: str) -> str:
     return f"{{{account}}}:outbox-reports"
 
 
+def canned(account: str) -> str:
+    """Hash name -> text of the answers that an account keeps ready for its agents."""
+    return f"{{{account}}}:canned"
+
+
 def users(account: str) -> str:
     """Hash name -> JSON of a user with its password hash."""
     return f"{{{account}}}:users"

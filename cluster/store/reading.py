@@ -16,6 +16,7 @@ from models.domain.conversation import ContactRecord, ConversationRecord
 from models.domain.errors import CursorAhead, NotFound
 from models.domain.ids import is_conversation_id, split_message_id
 from models.domain.message import Stored
+from models.routing.place import estimated_wait_s
 
 _contact = msgspec.json.Decoder(ContactRecord)
 _record = msgspec.json.Decoder(ConversationRecord)
@@ -65,6 +66,20 @@ class VisitState(msgspec.Struct, frozen=True):
     messages: list[bytes]
     cursor: tuple[str, int] | None
     snapshot: bool
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a visitor's conversation stands.
+
+    Args:
+        record: the open conversation, or else the last one.
+        ahead: how many of the account wait longer; None when it does not wait.
+        estimate_s: about how long it still waits, in seconds; None where nothing can be said.
+    """
+
+    record: ConversationRecord | None
+    ahead: int | None = None
+    estimate_s: int | None = None
 
 
 class _Chosen(msgspec.Struct):
@@ -152,6 +167,22 @@ class Reading:
                     unseen = None if rest is None else newest + rest
         shown = newest if unseen is None else unseen
         return VisitState(contact, record, _public(shown[::-1]), (current, length), snapshot=unseen is None)
+
+    async def place(self, account: str, contact: str) -> Place:
+        """Read where a contact's conversation stands, and in the queue if it waits."""
+        _, person = await self.contact(account, contact)
+        current = (person.open or person.last) if person else ""
+        data = await self._records.ask(account, keys.conversation(account, current)) if current else None
+        record = _record.decode(data) if data else None
+        if record is None or record.state != "waiting":
+            return Place(record)
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.zrank(keys.waiting(account), current)
+            pipe.zrange(keys.waiting(account), 0, 0, withscores=True)
+            ahead, first = cast("tuple[int | None, list[tuple[bytes, float]]]", await pipe.execute())
+        if ahead is None or not first:
+            return Place(record)
+        return Place(record, ahead, estimated_wait_s(ahead, int(first[0][1]), record.waiting_since_ms))
 
     async def _unseen(
         self, account: str, conversation: str, seq: int, newest_seq: int | None = None

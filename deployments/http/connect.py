@@ -31,7 +31,7 @@ from deployments.http.bodies import JSON_TYPE, Body, Id, Short, Token, json_resp
 from deployments.http.callers import AddressRates, Callers, client_address
 from deployments.http.parts import IngressParts
 from deployments.http.people import Inboxes, Links
-from models.domain.errors import BadRequest, Conflict, Unauthorized, Unavailable
+from models.domain.errors import BadRequest, Conflict, Forbidden, Unauthorized, Unavailable
 from models.domain.identity import Identity
 from models.domain.ids import encode_base32, user_contact_id
 from models.security.tokens import VOUCHED_PREFIX, VisitorClaims
@@ -100,6 +100,7 @@ class ConnectRoutes:
         if body is None:
             raise BadRequest("a visitor names its inbox in the body; an agent sends a bearer token")
         self._rates.charge(client_address(request), self._parts.monotonic(), "too many visits; wait a moment")
+        self._check_origin(body.inbox, request.headers.get("origin"))
         return await self._visitor(body)
 
     async def answer(self, request: Request, body: bytes) -> Response | None:
@@ -120,6 +121,12 @@ class ConnectRoutes:
         self._callers.charge(claims)
         url = await self._gateway(f"{claims.account}\0{claims.agent}", "desk")
         return Connected(gateway=url, token=None, expires_at=claims.expires_s, contact=None, visitor_id=None)
+
+    def _check_origin(self, inbox: str, origin: str | None) -> None:
+        """Refuse a page that the inbox is not for; what is no browser sends no origin, and needs none."""
+        allowed = self._inboxes.web(inbox).origins.split()
+        if allowed and origin is not None and origin not in allowed:
+            raise Forbidden("this inbox is not for pages of this origin")
 
     async def _visitor(self, body: Connect) -> Connected:
         account = self._inboxes.web(body.inbox).account

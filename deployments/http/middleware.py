@@ -111,7 +111,12 @@ class OpenToPages:
         self.app = app
         self.path = path
         self.opened = CORSMiddleware(
-            app, allow_origins=["*"], allow_methods=["POST"], allow_headers=["content-type"], max_age=86_400
+            app,
+            allow_origins=["*"],
+            allow_methods=["POST"],
+            allow_headers=["content-type"],
+            expose_headers=["retry-after"],
+            max_age=86_400,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

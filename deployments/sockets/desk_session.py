@@ -165,6 +165,7 @@ def _opened(claims: AgentClaims, presence: str, state: DeskState, cursor: int | 
         cursor=state.cursor if state.held is not None else cursor or 0,
         presence=presence,
         snapshot=state.held is not None,
+        now_ms=time.time_ns() // 1_000_000,
         conversations=_held(state),
     )
 

@@ -17,7 +17,7 @@ from cluster.store.reading import VisitState
 from deployments.desk_methods import receipt_result
 from deployments.sockets.host import Host
 from deployments.sockets.session import Session, method_table
-from models.domain.commands import AnyReply, Receipt, Receive, Typing
+from models.domain.commands import AnyReply, Rate, Receipt, Receive, Typing
 from models.domain.errors import Forbidden, NotFound, Overloaded, RaydeskError, Unauthorized
 from models.domain.ids import is_conversation_id, message_id, split_message_id
 from models.protocol import jsonrpc, methods
@@ -213,6 +213,43 @@ class VisitorSession(Session):
             call_id,
         )
 
+    def on_place(self, params: methods.Nothing, call_id: Any) -> None:
+        """``visit.place``: where the conversation stands, and in the queue."""
+        self.spawn(self._place(self._claims()), call_id)
+
+    async def _place(self, claims: VisitorClaims) -> methods.VisitPlace:
+        place = await self.gateway.reading.place(claims.account, self.contact)
+        record = place.record
+        if record is None:
+            return methods.VisitPlace(None, None)
+        return methods.VisitPlace(
+            conversation=record.id,
+            state=record.state,
+            agent=record.agent if record.state == "assigned" else "",
+            ahead=place.ahead,
+            estimate_s=place.estimate_s,
+            rating=record.rating,
+        )
+
+    def on_rate(self, params: methods.ConversationRate, call_id: Any) -> None:
+        """``conversation.rate``: keep what the contact thinks of a conversation that ended."""
+        claims = self._claims()
+        if not is_conversation_id(params.conversation):
+            raise NotFound("this contact has no such conversation")
+        self.spawn(self._rate(claims, params), call_id)
+
+    async def _rate(self, claims: VisitorClaims, params: methods.ConversationRate) -> methods.Ok:
+        await self.gateway.router.ask(
+            Rate(
+                account=claims.account,
+                conversation=params.conversation,
+                contact=self.contact,
+                score=params.score,
+                comment=params.comment,
+            )
+        )
+        return methods.Ok()
+
     def on_history(self, params: methods.HistoryPage, call_id: Any) -> None:
         """``history.page``: older messages of one of the visitor's own conversations."""
         claims = self._claims()
@@ -247,7 +284,9 @@ VisitorSession.table = method_table(
         "rpc.discover": VisitorSession.on_discover,
         "visit.open": VisitorSession.on_open,
         "visit.ack": VisitorSession.on_ack,
+        "visit.place": VisitorSession.on_place,
         "message.send": VisitorSession.on_send,
+        "conversation.rate": VisitorSession.on_rate,
         "typing": VisitorSession.on_typing,
         "history.page": VisitorSession.on_history,
     },

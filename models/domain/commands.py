@@ -228,6 +228,29 @@ class BotDue(Command, frozen=True, kw_only=True, array_like=True, tag=17, gc=Fal
     conversation: str
 
 
+class Rate(Command, frozen=True, kw_only=True, array_like=True, tag=18, gc=False):
+    """A contact says how it went, once the case is closed; rated again, the newest word counts.
+
+    Args:
+        contact: whose conversation it must be.
+        score: from 1, bad, to 5, good.
+        comment: in the contact's words; may be empty.
+    """
+
+    conversation: str
+    contact: str
+    score: int
+    comment: str = ""
+
+
+class Reopen(Command, frozen=True, kw_only=True, array_like=True, tag=19, gc=False):
+    """An agent lets a resolved conversation wait again, for itself first."""
+
+    conversation: str
+    by: str
+    role: Role
+
+
 AnyCommand = (
     Receive
     | Say
@@ -246,6 +269,8 @@ AnyCommand = (
     | Move
     | Understood
     | BotDue
+    | Reopen
+    | Rate
 )
 
 

@@ -52,6 +52,8 @@ class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True, omit_default
             contact to go on; 0 when the bot does not hold it.
         bot: what the bot remembers while it holds it.
         insight: what was understood of the contact's newest message before an agent took it; agents only.
+        rating: how the contact found it once it was closed, from 1 (bad) to 5 (good); 0 when it did not say.
+        rating_comment: in the contact's words.
     """
 
     id: str
@@ -72,6 +74,8 @@ class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True, omit_default
     bot_due_ms: int = 0
     bot: BotState | None = None
     insight: Insight | None = None
+    rating: int = 0
+    rating_comment: str = ""
 
 
 class ContactRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

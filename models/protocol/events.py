@@ -64,6 +64,13 @@ class DeliveryEvent(Event, frozen=True, tag="delivery"):
     detail: Annotated[str, Meta(description="Why it failed, in the vendor's words where there are any.")] = ""
 
 
+class SeenEvent(Event, frozen=True, tag="seen"):
+    """The contact has seen a conversation up to a message; told within about a second, and without a cursor."""
+
+    conversation: Annotated[str, Meta(description="Id of the conversation.")]
+    seq: Annotated[int, Meta(description="Number of the newest message that it has seen.")]
+
+
 class TypingEvent(Event, frozen=True, tag="typing"):
     """The other side types; never stored, and so without a cursor at a desk."""
 
@@ -77,6 +84,7 @@ DESK_EVENTS: tuple[type[Event], ...] = (
     ChangedEvent,
     RemovedEvent,
     DeliveryEvent,
+    SeenEvent,
     TypingEvent,
 )
 VISITOR_EVENTS: tuple[type[Event], ...] = (MessageEvent, TypingEvent)

@@ -15,6 +15,8 @@ from models.protocol.methods import Door, Method, methods_at
 from models.protocol.openrpc import STANDARD_CODES
 from models.protocol.results import DeskSnapshot
 
+#: Results that are types of our own; others are plain JSON.
+_OURS = "models.protocol."
 _MADE = re.compile(r"<!-- made: (?P<name>[\w ]+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
@@ -81,7 +83,7 @@ def _method(method: Method, components: dict[str, Schema], door: Door) -> str:
 
 
 def _named(method: Method) -> bool:
-    return method.result.__module__ == DeskSnapshot.__module__
+    return method.result.__module__.startswith(_OURS)
 
 
 def _result_names() -> list[str]:

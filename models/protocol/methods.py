@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from models.protocol.about import AccountAbout, CannedPut, CannedRef, ContactAbout, ContactRef
 from models.protocol.params import (
+    ConversationRate,
     ConversationRef,
     DeskAck,
     DeskOpen,
@@ -24,7 +26,7 @@ from models.protocol.params import (
     VisitOpen,
     Write,
 )
-from models.protocol.results import DeskOpened, Ok, Page, ReceiptResult, VisitOpened
+from models.protocol.results import DeskOpened, Ok, Page, ReceiptResult, VisitOpened, VisitPlace
 
 Where = Literal["desk", "visitor"]
 #: Where a method can be called: on one of the two kinds of socket, or by ``POST /rpc``.
@@ -175,6 +177,51 @@ METHODS: tuple[Method, ...] = (
         summary="Read messages of any conversation of the account, notes among them.",
     ),
     Method(
+        "conversation.reopen",
+        ("desk",),
+        ConversationRef,
+        Ok,
+        http=True,
+        errors=_OWN,
+        summary="Let a resolved conversation wait again, for this agent first; its contact must have no newer one.",
+    ),
+    Method(
+        "contact.about",
+        ("desk",),
+        ContactRef,
+        ContactAbout,
+        http=True,
+        errors=("not_found", "unavailable"),
+        summary="Tell who a contact of the account is: identities, conversations, and the numbers in its messages.",
+    ),
+    Method(
+        "account.about",
+        ("desk",),
+        Nothing,
+        AccountAbout,
+        http=True,
+        errors=("unavailable",),
+        summary="Tell what a desk must know of its account: colleagues, skills, names of intents, canned answers.",
+    ),
+    Method(
+        "canned.put",
+        ("desk",),
+        CannedPut,
+        Ok,
+        http=True,
+        errors=("forbidden", "conflict", "unavailable"),
+        summary="Keep a canned answer, in place of the one of its name; for supervisors and admins.",
+    ),
+    Method(
+        "canned.remove",
+        ("desk",),
+        CannedRef,
+        Ok,
+        http=True,
+        errors=("forbidden", "not_found", "unavailable"),
+        summary="Give a canned answer up; for supervisors and admins.",
+    ),
+    Method(
         "visit.open",
         ("visitor",),
         VisitOpen,
@@ -189,6 +236,14 @@ METHODS: tuple[Method, ...] = (
         Ok,
         errors=("not_found",),
         summary="Confirm that the contact saw all messages up to one; usually sent as a notification.",
+    ),
+    Method(
+        "visit.place",
+        ("visitor",),
+        Nothing,
+        VisitPlace,
+        errors=("unavailable",),
+        summary="Tell where the conversation stands, and its place in the queue while it waits.",
     ),
     Method(
         "message.send",
@@ -213,6 +268,14 @@ METHODS: tuple[Method, ...] = (
         Page,
         errors=("not_found", "unavailable"),
         summary="Read older messages of one of the visitor's own conversations, notes left out.",
+    ),
+    Method(
+        "conversation.rate",
+        ("visitor",),
+        ConversationRate,
+        Ok,
+        errors=("not_found", "conflict", "unavailable"),
+        summary="Say how a conversation went that is closed; said again, the newest word counts.",
     ),
 )
 

@@ -153,6 +153,14 @@ class VisitOpen(Params, frozen=True):
     ) = None
 
 
+class ConversationRate(Params, frozen=True):
+    """What a contact thinks of a conversation that ended."""
+
+    conversation: Conversation
+    score: Annotated[int, Meta(ge=1, le=5, description="From 1, bad, to 5, good.")]
+    comment: Annotated[str, Meta(max_length=1_000, description="In the contact's own words.")] = ""
+
+
 class VisitAck(Params, frozen=True):
     """How far a contact has seen its conversation."""
 

@@ -48,6 +48,9 @@ class DeskOpened(msgspec.Struct, frozen=True, omit_defaults=True):
     cursor: Annotated[int, Meta(description="Where the events begin that follow.")]
     presence: Annotated[str, Meta(description="`online`, `away` or `offline`, as chosen last.")]
     snapshot: Annotated[bool, Meta(description="Whether `conversations` replaces all that the desk knew.")]
+    now_ms: Annotated[
+        int, Meta(description="Unix time of the gateway in milliseconds, for clients whose own clock may be wrong.")
+    ]
     conversations: Annotated[
         list[Held], Meta(description="All that is offered or assigned to the agent; only with `snapshot`.")
     ] = msgspec.field(default_factory=list[Held])
@@ -74,6 +77,27 @@ class VisitOpened(msgspec.Struct, frozen=True):
         list[MessageJson],
         Meta(description="What follows the cursor given, the visitor's own messages among it, oldest first."),
     ]
+
+
+class VisitPlace(msgspec.Struct, frozen=True):
+    """Where the visitor's conversation stands."""
+
+    conversation: Annotated[
+        str | None, Meta(description="Id of the open conversation, else of the last one; null: there was none.")
+    ]
+    state: Annotated[str | None, Meta(description="The `state` of that conversation.")]
+    agent: Annotated[str, Meta(description="Name of the agent who has it; empty: nobody has.")] = ""
+    ahead: Annotated[
+        int | None,
+        Meta(
+            description="While it waits: how many of the account wait longer. Where skills part the queue, not all of "
+            "them are before it."
+        ),
+    ] = None
+    estimate_s: Annotated[
+        int | None, Meta(description="About how many seconds it still waits; null: nothing can be said.")
+    ] = None
+    rating: Annotated[int, Meta(description="What the contact gave it, 1 to 5; 0: nothing.")] = 0
 
 
 class Page(msgspec.Struct, frozen=True):

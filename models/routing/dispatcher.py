@@ -150,6 +150,10 @@ class Dispatcher:
         """Tell whether ``name`` has a profile."""
         return name in self._roster and self._roster[name].known
 
+    def here(self) -> list[str]:
+        """List the agents who are there, sorted."""
+        return self._roster.here()
+
     def revision(self, conversation: str) -> int:
         """Return the newest revision heard of, -1 for none."""
         case = self._cases.get(conversation)

@@ -114,6 +114,10 @@ class Roster:
         """Count those who are there and online, with room or without."""
         return self._available
 
+    def here(self) -> list[str]:
+        """List those who are there, sorted."""
+        return sorted(agent.name for agent in self._agents.values() if agent.here)
+
     def candidates(self, skill: str, barred: frozenset[str] = _NOBODY) -> Candidates[Agent]:
         """List those with room who have ``skill`` (empty: all with room) and are not ``barred``."""
         bench = self._open.get(skill)

@@ -11,6 +11,7 @@ from models.domain.commands import (
     Done,
     Receipt,
     Refusal,
+    Reopen,
     Resolve,
     Role,
     Say,
@@ -219,6 +220,28 @@ def resolve(turn: Turn, command: Resolve, found: Held | None) -> Done | Refusal:
         event = record_event("removed", "resolved", conversation.record)
         turn.changes[contact.account].tell_desk(before.agent, event)
     return Done(conversation=before.id)
+
+
+def reopen(turn: Turn, command: Reopen, found: Held | None) -> Done | Refusal:
+    """Let a resolved conversation wait again, for the agent who asks first; doing so twice is once.
+
+    Only the contact's newest conversation can go on: a contact has one open conversation at most.
+    """
+    if found is None:
+        return refuse(NotFound, "no such conversation")
+    contact, conversation = found
+    record = conversation.record
+    if record.state in OPEN_STATES and record.preferred == command.by:
+        return Done(conversation=record.id)
+    if record.state != "resolved":
+        return refuse_state(record)
+    if command.role == "agent" and contact.record.last_agent != command.by:
+        return refuse(Forbidden, "this conversation was not yours")
+    if contact.record.moved_to or contact.open is not None or contact.last is not conversation:
+        return refuse(Conflict, "this contact has a newer conversation")
+    turn.append_system(contact, conversation, "conversation.reopened")
+    turn.reopen(contact, conversation, preferred=command.by)
+    return Done(conversation=record.id)
 
 
 def snooze(turn: Turn, command: Snooze, found: Held | None) -> Done | Refusal:

@@ -5,11 +5,12 @@ from typing import Any
 import msgspec
 
 from models.domain.bot import Insight
-from models.domain.commands import Adopt, Done, Export, Exported, Move, Moved, Receipt, Receive, Refusal, Typing
+from models.domain.commands import Adopt, Done, Export, Exported, Move, Moved, Rate, Receipt, Receive, Refusal, Typing
 from models.domain.conversation import HELD_STATES, ConversationRecord, Thread
 from models.domain.errors import Conflict, Forbidden, NotFound
 from models.domain.message import Message
 from models.timeline import bot_side
+from models.timeline.agent_side import Held
 from models.timeline.cache import Contact, Conversation
 from models.timeline.turn import Turn, message_event, record_event, refuse
 
@@ -117,6 +118,19 @@ def visitor_typing(turn: Turn, command: Typing) -> Done | Refusal:
         event = b'{"type":"typing","conversation":"%b","author":"contact"}' % record.id.encode()
         changes = turn.changes_of(contact.account, contact.slot)
         changes.desk_live.setdefault(record.agent, []).append(event)
+    return Done(conversation=record.id)
+
+
+def rate(turn: Turn, command: Rate, found: Held | None) -> Done | Refusal:
+    """Keep what the contact thinks of a case that is closed; the newest word counts."""
+    if found is None or found[0].id != command.contact:
+        return refuse(NotFound, "this contact has no such conversation")
+    contact, conversation = found
+    record = conversation.record
+    if record.state != "resolved":
+        return refuse(Conflict, "only a conversation that is closed can be rated")
+    if (record.rating, record.rating_comment) != (command.score, command.comment):
+        turn.keep(contact, conversation, rating=command.score, rating_comment=command.comment)
     return Done(conversation=record.id)
 
 

@@ -28,8 +28,10 @@ from models.domain.commands import (
     Fence,
     Move,
     Offer,
+    Rate,
     Receive,
     Release,
+    Reopen,
     Resolve,
     Say,
     Snooze,
@@ -58,6 +60,7 @@ _BY_CONVERSATION: dict[type[Command], Callable[[Turn, Any, agent_side.Held | Non
     Decline: agent_side.decline,
     Transfer: agent_side.transfer,
     Resolve: agent_side.resolve,
+    Reopen: agent_side.reopen,
     Snooze: agent_side.snooze,
     Typing: agent_side.agent_typing,
     Delivered: agent_side.delivered,
@@ -65,6 +68,7 @@ _BY_CONVERSATION: dict[type[Command], Callable[[Turn, Any, agent_side.Held | Non
     Release: dispatcher_side.release,
     Understood: bot_side.understood,
     BotDue: bot_side.bot_due,
+    Rate: contact_side.rate,
 }
 #: Nothing is understood here, and whatever the bot holds from before is handed over when it is due.
 _NO_BOT = BotPart()

@@ -242,6 +242,20 @@ class Turn:
             contact.conversations = {conversation.record.id: conversation}
             self.replace_contact(contact, open="", last=conversation.record.id)
 
+    def reopen(self, contact: Contact, conversation: Conversation, **fields: Any) -> None:
+        """Let the contact's last conversation be its open one again, and wait for a human from now on."""
+        self.replace(
+            contact,
+            conversation,
+            state="waiting",
+            waiting_since_ms=self.now_ms,
+            excluded=(),
+            snoozed_until_ms=0,
+            **fields,
+        )
+        contact.open, contact.last = conversation, None
+        self.replace_contact(contact, open=conversation.record.id, last="")
+
     def leave_desk(self, contact: Contact, conversation: Conversation, change: str, **fields: Any) -> None:
         """Take a held conversation from its agent's desk and tell the desk through what."""
         agent = conversation.record.agent

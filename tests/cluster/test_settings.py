@@ -139,11 +139,18 @@ def test_secrets_are_looked_for_in_the_data_directory_that_the_last_source_names
     assert not (folder / "wrong").exists()
 
 
+#: Settings of a form that no other has.
+OF_A_FORM = {
+    ("http", "public_url"): "https://desk.example.org",
+    ("inboxes.<name>", "origins"): "https://shop.example https://www.shop.example",
+}
+
+
 def test_every_setting_can_be_set_in_the_environment(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RAYDESK_GATEWAY__PORT", "9000")
     expected: dict[tuple[str, str], str] = {}
     for section, name, field in every_setting():
-        value = "https://desk.example.org" if (section, name) == ("http", "public_url") else changed(field, name)
+        value = OF_A_FORM.get((section, name)) or changed(field, name)
         expected[section, name] = value
         monkeypatch.setenv(f"RAYDESK_{section.replace('.<name>', '__shop').upper()}__{name.upper()}", value)
     settings = load_settings()

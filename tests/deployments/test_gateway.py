@@ -929,6 +929,32 @@ async def test_a_cursor_ahead_of_the_conversation_before_is_refused(place):
     assert [message["text"] for message in opened["messages"]] == ["conversation.resolved", "a new case"]
 
 
+async def test_a_visitor_learns_its_place_in_the_queue_and_rates_what_was_closed(place):
+    visitor, desk = await place.visitor(), await place.desk()
+    assert await visitor.call("visit.place") == {
+        "conversation": None, "state": None, "agent": "", "ahead": None, "estimate_s": None, "rating": 0
+    }  # fmt: skip
+    before = await place.visitor("v0")
+    await before.write("first")
+    conversation = (await visitor.write("hello"))["conversation"]
+    waiting = await visitor.call("visit.place")
+    assert (waiting["conversation"], waiting["state"], waiting["ahead"]) == (conversation, "waiting", 1)
+    assert (await before.call("visit.place"))["ahead"] == 0
+    assert await visitor.refused("conversation.rate", conversation=conversation, score=5) == "conflict"
+    await place.offer(conversation)
+    assigned = await visitor.call("visit.place")
+    assert (assigned["state"], assigned["agent"], assigned["ahead"]) == ("assigned", "ann", None)
+    await desk.call("conversation.resolve", conversation=conversation)
+    for wrong in (0, 6, "5", 4.5):
+        assert await visitor.refused("conversation.rate", conversation=conversation, score=wrong) == -32602
+    for foreign in (NOWHERE, "x"):
+        assert await visitor.refused("conversation.rate", conversation=foreign, score=5) == "not_found"
+    assert await before.refused("conversation.rate", conversation=conversation, score=1) == "not_found"
+    await visitor.call("conversation.rate", conversation=conversation, score=4, comment="quick")
+    rated = await visitor.call("visit.place")
+    assert (rated["state"], rated["rating"]) == ("resolved", 4)
+
+
 async def test_a_message_for_a_resolved_or_foreign_conversation_is_refused(place):
     visitor, desk = await place.visitor(), await place.desk()
     conversation = await place.held()

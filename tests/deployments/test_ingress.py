@@ -42,6 +42,11 @@ def settings(**limits: int) -> Settings:
                 "web": {"account": "demo", "channel": "web", "skill": "billing"},
                 "shop": {"account": "demo", "channel": "api"},
                 "theirs": {"account": "other", "channel": "web"},
+                "strict": {
+                    "account": "demo",
+                    "channel": "web",
+                    "origins": "https://shop.example https://www.shop.example",
+                },
             },
             "limits": {"body_bytes": BODY_BYTES, "text_bytes": 1000, "frame_bytes": 4000, "bulk_lines": 50} | limits,
             "security": {"secret_key": SECRET},
@@ -366,6 +371,15 @@ async def test_without_a_gateway_the_answer_is_to_come_again(world: World) -> No
     answer = await world.connect()
     assert_problem(answer, 503, "unavailable")
     assert answer.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "https://shop.example:444", "http://shop.example", "null"])
+async def test_an_inbox_may_be_for_the_pages_of_some_origins_alone(world: World, origin: str) -> None:
+    body = {"inbox": "strict"}
+    for allowed in ("https://shop.example", "https://www.shop.example"):
+        assert (await world.http.post("/v1/connect", json=body, headers={"origin": allowed})).status_code == 200
+    assert (await world.http.post("/v1/connect", json=body)).status_code == 200
+    assert_problem(await world.http.post("/v1/connect", json=body, headers={"origin": origin}), 403, "forbidden")
 
 
 async def test_a_page_of_any_origin_may_connect_and_do_nothing_else(world: World) -> None:

@@ -21,6 +21,7 @@ from cluster.gateways import LiveGateways
 from cluster.settings import Settings
 from cluster.store.directory import Directory
 from cluster.store.reading import Reading
+from deployments.desk_about import make_desk_about
 from deployments.desk_methods import DeskMethods
 from deployments.dispatcher import DispatcherActor
 from deployments.gateway import GatewayActor
@@ -113,6 +114,7 @@ async def place(store_url, redis, monkeypatch):
             router=router,
             set_presence=dispatcher.set_presence,
             reading=Reading(redis),
+            about=make_desk_about(settings, redis, dispatcher.here),
             text_bytes=settings.limits.text_bytes,
         ).rpc,
     )

@@ -1,21 +1,20 @@
 """The bot in a whole system with the shipped model: a visitor's question, a human who is asked for, a dead model."""
 
 import asyncio
-import json
-import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import psutil
 import pytest
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 
 from cluster.load.run.strikes import Population
 from cluster.store import keys, valkey
 from cluster.store.directory import Directory
 from deployments.commands.own_system import OwnSystem
 from models.domain.agent import User
+from tests.gateway_client import WITHIN_S, Socket, said_by
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(240)]
@@ -26,37 +25,6 @@ CONFIG = {
     "intent": {"enabled": True},
     "bot": {"enabled": True},
 }
-WITHIN_S = 30.0
-
-
-class Socket:
-    """One client of a gateway: calls, and what was pushed meanwhile."""
-
-    def __init__(self, connection: ClientConnection, within_s: float = WITHIN_S) -> None:
-        self.connection = connection
-        self.within_s = within_s
-        self.events: list[dict[str, Any]] = []
-
-    def call(self, method: str, **params: Any) -> dict[str, Any]:
-        name = uuid.uuid4().hex
-        self.connection.send(json.dumps({"jsonrpc": "2.0", "id": name, "method": method, "params": params}))
-        while (frame := json.loads(self.connection.recv(self.within_s))).get("id") != name:
-            self.take(frame)
-        return frame["result"]
-
-    def take(self, frame: dict[str, Any]) -> None:
-        self.events += frame.get("params", {}).get("events", [])
-
-    def until(self, wanted: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
-        """Return the first event that is wanted, and forget what came before it."""
-        while True:
-            while self.events:
-                if wanted(event := self.events.pop(0)):
-                    return event
-            self.take(json.loads(self.connection.recv(self.within_s)))
-
-    def write(self, text: str) -> str:
-        return self.call("message.send", client_id=uuid.uuid4().hex, text=text)["conversation"]
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +58,6 @@ def desk(system: OwnSystem) -> Iterator[Socket]:
         socket = Socket(connection)
         socket.call("desk.open", token=session["token"], presence="online")
         yield socket
-
-
-def said_by(author: str) -> Callable[[dict[str, Any]], bool]:
-    return lambda event: event["type"] == "message" and event["message"]["author"] == author
 
 
 def offer_of(conversation: str) -> Callable[[dict[str, Any]], bool]:

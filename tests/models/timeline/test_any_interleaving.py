@@ -31,6 +31,7 @@ from models.domain.commands import (
     Receive,
     Refusal,
     Release,
+    Reopen,
     Resolve,
     Say,
     Snooze,
@@ -257,7 +258,7 @@ class RouterMachine(RuleBasedStateMachine):
         which=pick,
         agent=agent_of,
         own=mostly,
-        kind=st.sampled_from([Accept, Accept, Decline, Resolve]),
+        kind=st.sampled_from([Accept, Accept, Decline, Resolve, Reopen]),
     )
     def agent_decides(self, account: str, which: int, agent: str, own: bool, kind: type) -> None:
         found = self.about(account, which, agent, own)

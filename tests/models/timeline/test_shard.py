@@ -16,10 +16,12 @@ from models.domain.commands import (
     Move,
     Moved,
     Offer,
+    Rate,
     Receipt,
     Receive,
     Refusal,
     Release,
+    Reopen,
     Resolve,
     Say,
     Snooze,
@@ -240,6 +242,49 @@ def test_resolving_twice_is_once(desk):
     assert desk.told("ann")[-1] == ("removed", "resolved")
 
 
+def test_a_reopened_conversation_waits_for_the_agent_who_helped(desk):
+    conversation = desk.resolved()
+    desk.now_ms += 5_000
+    assert desk.by(Reopen, conversation) == Done(conversation=conversation)
+    record = desk.record(conversation)
+    assert (record.state, record.preferred, record.excluded) == ("waiting", "ann", ())
+    assert desk.keys.waiting == {conversation: desk.now_ms}
+    assert desk.texts(conversation)[-1] == "conversation.reopened"
+    desk.restart()
+    assert desk.write("still there?").conversation == conversation
+
+
+def test_reopening_twice_is_once(desk):
+    conversation = desk.resolved()
+    desk.by(Reopen, conversation)
+    length = len(desk.texts(conversation))
+    assert desk.by(Reopen, conversation) == Done(conversation=conversation)
+    assert len(desk.texts(conversation)) == length
+
+
+def test_a_conversation_is_not_reopened_beside_a_newer_one(desk):
+    older = desk.resolved()
+    newer = desk.write("a new case").conversation
+    assert refused(desk.by(Reopen, older), "conflict")
+    desk.offer(newer)
+    desk.by(Accept, newer)
+    desk.by(Resolve, newer)
+    assert refused(desk.by(Reopen, older), "conflict")
+    assert desk.by(Reopen, newer) == Done(conversation=newer)
+
+
+def test_only_who_helped_last_or_a_supervisor_reopens(desk):
+    conversation = desk.resolved()
+    assert refused(desk.by(Reopen, conversation, by="bob"), "forbidden")
+    assert desk.by(Reopen, conversation, by="carol", role="supervisor") == Done(conversation=conversation)
+    assert desk.record(conversation).preferred == "carol"
+
+
+def test_only_what_was_resolved_is_reopened(desk):
+    assert refused(desk.by(Reopen, desk.assigned()), "conflict")
+    assert refused(desk.by(Reopen, NOWHERE), "not_found")
+
+
 def test_a_transfer_needs_exactly_one_goal(desk):
     conversation = desk.assigned()
     assert refused(desk.by(Transfer, conversation), "bad_request")
@@ -340,6 +385,45 @@ def test_a_snooze_that_is_over_waits_for_the_same_agent(desk):
     release(desk, conversation, "snooze_over")
     assert (desk.record(conversation).state, desk.record(conversation).preferred) == ("waiting", "ann")
     assert desk.keys.snoozed == {}
+
+
+# -- a rating -------------------------------------------------------------------------------------------
+
+
+def rate(desk, conversation: str, score: int, comment: str = "", who: str = "v1"):
+    return desk.ask(
+        Rate(account="acme", conversation=conversation, contact=desk.contact(who), score=score, comment=comment)
+    )
+
+
+def test_the_newest_rating_of_a_closed_case_counts_and_survives_a_restart(desk):
+    conversation = desk.resolved()
+    revision = desk.record(conversation).revision
+    assert rate(desk, conversation, 2) == Done(conversation=conversation)
+    desk.restart()
+    assert rate(desk, conversation, 5, "much better") == Done(conversation=conversation)
+    record = desk.record(conversation)
+    assert (record.rating, record.rating_comment, record.state) == (5, "much better", "resolved")
+    assert record.revision == revision
+    desk.write()
+    assert rate(desk, conversation, 4) == Done(conversation=conversation)
+    assert desk.record(conversation).rating == 4
+
+
+def test_a_case_that_is_open_cannot_be_rated(desk):
+    conversation = desk.assigned()
+    assert refused(rate(desk, conversation, 5), "conflict")
+    assert desk.record(conversation).rating == 0
+
+
+def test_nobody_rates_a_case_of_somebody_else(desk):
+    conversation = desk.resolved()
+    desk.opened("v2")
+    assert refused(rate(desk, conversation, 1, who="v2"), "not_found")
+    assert refused(rate(desk, NOWHERE, 1), "not_found")
+    foreign = Rate(account="other", conversation=conversation, contact=desk.contact(), score=1)
+    assert refused(desk.ask(foreign), "not_found")
+    assert desk.record(conversation).rating == 0
 
 
 # -- typing and deliveries ------------------------------------------------------------------------------

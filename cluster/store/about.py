@@ -1,0 +1,129 @@
+"""What desks ask about their account and their contacts, and the canned answers that an account keeps.
+
+Everything but the canned answers is written elsewhere and only read here. A canned answer is one field of a hash:
+two who change different ones at the same moment both get their way, and of two changes of one the later counts.
+"""
+
+from collections.abc import Awaitable, Iterable, Mapping
+from typing import Any, cast
+
+import msgspec
+from redis.asyncio import Redis
+
+from cluster.store import keys
+from cluster.store.directory import Directory
+from cluster.store.dispatching import DispatchingStore, Presence
+from cluster.store.reading import Reading
+from models.bot.found import Found, find
+from models.domain.agent import User
+from models.domain.errors import Conflict, NotFound
+from models.domain.message import Message
+from models.protocol.about import MOST_CANNED, MOST_CONVERSATIONS, Canned, ContactAbout, FoundInMessages
+
+#: Messages that are searched for numbers; what was written before them was answered long ago.
+_SEARCHED = 50
+_message = msgspec.json.Decoder(Message)
+
+
+class AboutStore:
+    """The store as desks ask about it.
+
+    Args:
+        redis: a client that answers bytes.
+        phone_regions: countries whose phone numbers contacts write without ``+`` and country code.
+    """
+
+    def __init__(self, redis: Redis, *, phone_regions: tuple[str, ...] = ("CN", "US")) -> None:
+        self._redis = redis
+        self._directory = Directory(redis)
+        self._dispatching = DispatchingStore(redis)
+        self._reading = Reading(redis)
+        self._regions = phone_regions
+
+    async def people(self, account: str) -> tuple[list[User], Mapping[str, Presence]]:
+        """Return who may log in, by name, and the presence that each chose last."""
+        users = [user for user in await self._directory.list(account) if user.active]
+        return users, await self._dispatching.presences(account)
+
+    # -- canned answers
+
+    async def canned(self, account: str) -> list[Canned]:
+        """Return the canned answers by name."""
+        found = await cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall(keys.canned(account)))
+        return [Canned(name.decode(), text.decode()) for name, text in sorted(found.items())]
+
+    async def put_canned(self, account: str, name: str, text: str) -> None:
+        """Keep a canned answer, in place of the one of its name.
+
+        Raises:
+            Conflict: the account has as many as it may.
+        """
+        key = keys.canned(account)
+        known = await cast("Awaitable[Any]", self._redis.hexists(key, name))
+        if not known and await self._redis.hlen(key) >= MOST_CANNED:
+            raise Conflict(f"an account has at most {MOST_CANNED} canned answers")
+        await self._redis.hset(key, name, text)
+
+    async def remove_canned(self, account: str, name: str) -> None:
+        """Give a canned answer up.
+
+        Raises:
+            NotFound: there is none of this name.
+        """
+        if not await self._redis.hdel(keys.canned(account), name):
+            raise NotFound("no canned answer of this name")
+
+    # -- a contact
+
+    async def contact(self, account: str, contact: str) -> ContactAbout:
+        """Return who a contact is, its conversations, and what stood in its messages.
+
+        Raises:
+            NotFound: nobody of this account wrote under this id.
+        """
+        contact, person = await self._reading.contact(account, contact)
+        if person is None:
+            raise NotFound("no such contact")
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.lrange(keys.cases(account, contact), 0, MOST_CONVERSATIONS - 1)
+            pipe.hget(keys.visit_acked(account), contact)
+            cases, seen = cast("tuple[list[bytes], bytes | None]", await pipe.execute())
+        names = [name.decode() for name in cases]
+        records = await self._records(account, names)
+        return ContactAbout(
+            contact=contact,
+            identities=person.identities,
+            last_agent=person.last_agent,
+            seen=seen.decode() if seen else "",
+            conversations=[msgspec.Raw(record) for record in records],
+            found=await self._found(account, names[:1]),
+        )
+
+    async def _records(self, account: str, conversations: list[str]) -> list[bytes]:
+        if not conversations:
+            return []
+        found = await cast(
+            "Awaitable[list[bytes | None]]",
+            self._redis.mget([keys.conversation(account, name) for name in conversations]),
+        )
+        return [record for record in found if record]
+
+    async def _found(self, account: str, conversations: list[str]) -> FoundInMessages:
+        """Search the newest messages of the newest conversation."""
+        messages: list[bytes] = []
+        for name in conversations:
+            messages += await cast(
+                "Awaitable[list[bytes]]", self._redis.lrange(keys.session(account, name), 0, _SEARCHED - 1)
+            )
+        decoded = map(_message.decode, messages)
+        return _gathered(find(each.text, self._regions) for each in decoded if each.author == "contact")
+
+
+def _gathered(found: Iterable[Found]) -> FoundInMessages:
+    kinds: dict[str, dict[str, None]] = {name: {} for name in FoundInMessages.__struct_fields__}
+    for each in found:
+        for name, values in kinds.items():
+            value = getattr(each, name)
+            if value is not None:
+                values[value] = None
+    return FoundInMessages(**{name: list(values) for name, values in kinds.items()})

@@ -1,0 +1,101 @@
+"""The methods by which a desk asks about its account and its contacts, and keeps the canned answers."""
+
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any
+
+from redis.asyncio import Redis
+
+from cluster.bot import taxonomy_of
+from cluster.settings import Settings
+from cluster.settings_sections import AccountSettings
+from cluster.store.about import AboutStore
+from cluster.store.dispatching import Presence
+from models.domain.errors import Forbidden, NotFound
+from models.domain.ids import is_contact_id
+from models.intent.taxonomy import Taxonomy
+from models.protocol import methods
+from models.protocol.about import AccountAbout, Colleague, ContactAbout, IntentName
+from models.security.tokens import AgentClaims
+
+#: Tells which agents of an account are there: a desk is open, and they did not choose to be offline.
+WhoIsHere = Callable[[str], Awaitable[Collection[str]]]
+_NEVER_CHOSEN = Presence(status="online")
+
+
+class DeskAbout:
+    """What stands around a desk.
+
+    Args:
+        store: reads it.
+        here: asks the dispatcher.
+        taxonomy: the intents of this system's model.
+        answer_within_s: account -> seconds within which a contact shall get an answer.
+    """
+
+    def __init__(
+        self, *, store: AboutStore, here: WhoIsHere, taxonomy: Taxonomy, answer_within_s: Callable[[str], float]
+    ) -> None:
+        self._store = store
+        self._here = here
+        self._intents = [IntentName(each.name, each.en, each.zh) for each in taxonomy]
+        self._answer_within_s = answer_within_s
+        self.table: dict[str, Callable[[AgentClaims, Any], Awaitable[Any]]] = {
+            "account.about": self._account,
+            "contact.about": self._contact,
+            "canned.put": self._put,
+            "canned.remove": self._remove,
+        }
+
+    async def _account(self, claims: AgentClaims, params: methods.Nothing) -> AccountAbout:
+        users, presences = await self._store.people(claims.account)
+        here = set(await self._here(claims.account))
+        colleagues: list[Colleague] = []
+        for user in users:
+            presence = presences.get(user.name, _NEVER_CHOSEN)
+            colleagues.append(
+                Colleague(user.name, user.role, user.skills, presence.status, presence.reason, user.name in here)
+            )
+        return AccountAbout(
+            agents=colleagues,
+            skills=sorted({skill for user in users for skill in user.skills}),
+            intents=self._intents,
+            canned=await self._store.canned(claims.account),
+            answer_within_s=self._answer_within_s(claims.account),
+        )
+
+    async def _contact(self, claims: AgentClaims, params: methods.ContactRef) -> ContactAbout:
+        if not is_contact_id(params.contact):
+            raise NotFound("no such contact")
+        return await self._store.contact(claims.account, params.contact)
+
+    async def _put(self, claims: AgentClaims, params: methods.CannedPut) -> methods.Ok:
+        _check_leads(claims)
+        await self._store.put_canned(claims.account, params.name, params.text)
+        return methods.Ok()
+
+    async def _remove(self, claims: AgentClaims, params: methods.CannedRef) -> methods.Ok:
+        _check_leads(claims)
+        await self._store.remove_canned(claims.account, params.name)
+        return methods.Ok()
+
+
+def _check_leads(claims: AgentClaims) -> None:
+    if claims.role == "agent":
+        raise Forbidden("canned answers are for supervisors to change")
+
+
+def make_desk_about(settings: Settings, redis: Redis, here: WhoIsHere) -> DeskAbout:
+    """Make what a process needs to answer these methods.
+
+    Args:
+        settings: of the whole system.
+        redis: a client that answers bytes.
+        here: asks the dispatcher.
+    """
+    usual = AccountSettings()
+    return DeskAbout(
+        store=AboutStore(redis),
+        here=here,
+        taxonomy=taxonomy_of(settings.intent),
+        answer_within_s=lambda account: settings.accounts.get(account, usual).answer_within_s,
+    )

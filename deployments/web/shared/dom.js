@@ -1,0 +1,82 @@
+/**
+ * Elements from plain calls. Text only ever becomes a text node, so nothing that somebody wrote can become markup.
+ */
+
+/**
+ * Make an element.
+ *
+ * @param {string} tag its name; `svg:path` and the like for SVG.
+ * @param {object} props `class`, `on<event>` handlers, `dataset`, attributes with a dash or of SVG, else properties;
+ *     null, undefined and false are left out.
+ * @param {...(Node|string|number|null|false|Array)} children
+ */
+export function h(tag, props = {}, ...children) {
+  const svg = tag.startsWith("svg:");
+  const element = svg
+    ? document.createElementNS("http://www.w3.org/2000/svg", tag.slice(4))
+    : document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name === "class") element.setAttribute("class", value);
+    else if (name === "dataset") Object.assign(element.dataset, value);
+    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (svg || name.includes("-") || !(name in element)) element.setAttribute(name, value === true ? "" : value);
+    else element[name] = value;
+  }
+  element.append(...flat(children));
+  return element;
+}
+
+/** Replace all that an element holds. */
+export function fill(element, ...children) {
+  element.replaceChildren(...flat(children));
+  return element;
+}
+
+function flat(children) {
+  return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+}
+
+/** Set the text of an element, and touch the document only where it differs. */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Set or remove an attribute, and touch the document only where it differs. */
+export function setAttribute(element, name, value) {
+  if (value === null || value === undefined || value === false) {
+    if (element.hasAttribute(name)) element.removeAttribute(name);
+  } else if (element.getAttribute(name) !== String(value)) {
+    element.setAttribute(name, String(value));
+  }
+}
+
+const ICONS = {
+  settings: "M4 7h9 M17 7h3 M15 5v4 M4 12h3 M11 12h9 M9 10v4 M4 17h9 M17 17h3 M15 15v4",
+  send: "M3 11.5 20.5 4 14 20.5l-3-6.5-8-2.5Z M11 14l4-4",
+  note: "M5 4h14v11l-5 5H5z M14 20v-5h5 M8.5 8.5h7 M8.5 12h4",
+  smile: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18Z M8.5 14.5c1 1.3 2.2 2 3.5 2s2.500-.7 3.500-2 M9 9.500v.5 M15 9.500v.5",
+  transfer: "M4 8h13l-3.500-3.500 M20 16H7l3.500 3.500",
+  clock: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18Z M12 7v5l3 2",
+  check: "M4.500 12.500 10 18 20 6.500",
+  back: "M15 5 8 12l7 7",
+  side: "M4 5h16v14H4z M14.500 5v14",
+  bell: "M6 17V11a6 6 0 0 1 12 0v6l1.500 1.500h-15z M10 21h4",
+  bellOff: "M6 17V11a6 6 0 0 1 9-5.200 M18 11v6l1.500 1.500h-13 M10 21h4 M4 4l16 16",
+  keys: "M3.500 6.500h17v11h-17z M7 10h.01 M10.300 10h.01 M13.700 10h.01 M17 10h.01 M8 14h8",
+  leave: "M10 4H5v16h5 M14 8l4 4-4 4 M18 12H9",
+  close: "M6 6l12 12 M18 6 6 18",
+  down: "M12 5v14 M6 13l6 6 6-6",
+  reopen: "M4 12a8 8 0 1 0 2.500-5.800 M4 4v4.500h4.500",
+  warn: "M12 4 2.500 20h19z M12 10v4.500 M12 17.300v.2",
+  copy: "M8.500 8.500h11v11h-11z M15.500 8.500v-4h-11v11h4",
+};
+
+/** Return a line icon by its name; it says nothing to a screen reader, so its button must. */
+export function icon(name, size = 18) {
+  return h(
+    "svg:svg",
+    { class: "icon", viewBox: "0 0 24 24", width: size, height: size, "aria-hidden": "true", focusable: "false" },
+    h("svg:path", { d: ICONS[name] }),
+  );
+}
