@@ -113,7 +113,8 @@ class Bot:
             return "angry"
         if understanding is None:
             return "late"
-        if understanding.intent == OUT_OF_SCOPE:
+        if understanding.intent == OUT_OF_SCOPE or not text.strip():
+            # a file without a word is for a human to look at
             return "out_of_scope"
         if not understanding.sure:
             return "unsure"
