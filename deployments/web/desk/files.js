@@ -109,11 +109,10 @@ export class Files {
 
   /** Put the files of a message that is not sent back into the draft. */
   putBack(conversation, files) {
-    for (const item of files) {
-      if (item.state === "refused" && this.has(item)) item.state = "waiting";
-    }
-    this.#drafts.set(conversation, [...files, ...this.of(conversation)]);
-    for (const item of files) if (item.state === "waiting") this.#try(conversation, item);
+    // those whose bytes are gone cannot be sent by anything but a new choice
+    const usable = files.filter((item) => item.state === "kept" || this.has(item));
+    this.#drafts.set(conversation, [...usable, ...this.of(conversation)]);
+    for (const item of usable.filter((each) => each.state !== "kept")) this.#try(conversation, item);
     this.#changed(conversation);
   }
 
