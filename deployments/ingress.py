@@ -50,12 +50,12 @@ def build_ingress(parts: IngressParts) -> FastAPI:
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(LastResort),
+            Middleware(OpenToPages, paths=("/v1/connect", UPLOAD, f"{UPLOAD}/")),
             Middleware(
                 BodyLimit,
                 max_bytes=parts.settings.limits.body_bytes,
                 larger={UPLOAD: parts.settings.limits.file_bytes},
             ),
-            Middleware(OpenToPages, paths=("/v1/connect", UPLOAD, f"{UPLOAD}/")),
         ],
         # spans and metrics that nobody collects cost as much as the route itself
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},

@@ -15,6 +15,7 @@ import pytest
 from websockets.sync.client import connect
 
 from cluster.store import keys
+from deployments.file_sweep import sweep_all
 from deployments.http.files import disposition
 from models.domain.commands import Receive
 from models.domain.ids import contact_id
@@ -304,7 +305,7 @@ def test_a_file_is_swept_once_it_is_old_and_not_when_a_message_brought_it(local)
     with local.store() as store:
         assert store.zscore(keys.files_unsent(ACCOUNT), sent["id"]) is None
         store.zadd(keys.files_unsent(ACCOUNT), {unsent["id"]: 1})
-    local.do(local.files.sweep(ACCOUNT))
+    local.do(sweep_all(local.files, local.directory))
     assert visitor.get(unsent["id"]).status_code == 404
     assert visitor.get(sent["id"]).status_code == 200
 
@@ -361,6 +362,8 @@ def test_a_page_of_another_origin_sends_in_only_where_the_inbox_allows_it(local)
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-origin"] == "*"
     assert "access-control-allow-credentials" not in answer.headers
+    large = visitor.send_in(b"x" * (MAX + 1), origin="https://shop.example")
+    assert (large.status_code, large.headers["access-control-allow-origin"]) == (413, "*")
     file = visitor.send_in(b"x", origin="https://shop.example").json()["id"]
     link = visitor.http.get(f"/v1/files/{file}", headers={"origin": "https://shop.example"})
     assert link.headers["access-control-allow-origin"] == "*"

@@ -213,6 +213,20 @@ def test_a_server_that_fails_for_a_while_costs_no_file(desk, local):
     desk.complaints[:] = [each for each in desk.complaints if "503" not in each]
 
 
+def test_what_never_comes_through_is_said_and_can_be_tried_again(desk, local):
+    conversation = local.write("f-16", "hello")
+    desk.take()
+    desk.page.route("**/v1/files", lambda route: route.abort())
+    choose(desk, ("blocked.bin", b"x"))
+    expect(chips(desk).get_by_text("does not come through")).to_be_visible()
+    expect(desk.page.get_by_role("button", name="Send")).to_be_disabled()
+    desk.page.unroute("**/v1/files")
+    chips(desk).get_by_role("button", name="Try again").click()
+    expect(chips(desk)).to_have_class(re.compile("is-kept"))
+    desk.press("Alt+r", "Enter")
+    wait_until(lambda: stored(local, conversation)[-1] == ["blocked.bin"], 10, "the file")
+
+
 def test_a_router_that_dies_costs_no_file_and_doubles_none(desk, local):
     conversation = local.write("f-8", "hello")
     desk.take()

@@ -160,6 +160,16 @@ def test_a_file_without_a_connection_waits_in_its_place(page, local):
     expect(chat.mine).to_have_count(3)
 
 
+def test_what_never_comes_through_is_said_and_can_be_tried_again(page, local):
+    chat = Chat(page).open()
+    page.route("**/v1/files", lambda route: route.abort())
+    choose(chat, ("blocked.bin", b"x"))
+    chat.log.get_by_role("button", name="Try again").wait_for()
+    page.unroute("**/v1/files")
+    chat.log.get_by_role("button", name="Try again").click()
+    wait_until(lambda: said(local) == [["blocked.bin"]], 10, "the file")
+
+
 def test_what_is_too_large_or_empty_is_told_and_holds_nothing_back(page, local, shots):
     chat = Chat(page).open()
     expect(chat.widget.locator("button.attach")).to_be_visible()

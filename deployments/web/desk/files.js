@@ -14,6 +14,8 @@ import { t, words } from "./words.js";
 const AGAIN_MS = 2_000;
 /** A proof that ends within this is not shown any more. */
 const MARGIN_MS = 60_000;
+/** So often an upload may break while the socket's line stands: then something between refuses it, and cannot say so. */
+const MOST_BREAKS = 5;
 
 export class Files {
   #post;
@@ -24,6 +26,7 @@ export class Files {
   /** key -> {file, abort}: what is only in this page. */
   #bytes = new Map();
   #running = new Map();
+  #breaks = new Map();
   #open = false;
 
   /**
@@ -134,6 +137,7 @@ export class Files {
   setOpen(open) {
     this.#open = open;
     if (!open) return;
+    this.#breaks.clear();
     for (const [conversation, files] of this.#drafts) {
       for (const item of files) if (item.state === "waiting") this.#try(conversation, item);
     }
@@ -192,13 +196,21 @@ export class Files {
       const { id, name, kind, proof, expires_at } = await this.#post(here.file, { progress, signal: here.abort.signal });
       Object.assign(item, { id, name, kind, proof, until: expires_at, state: "kept", sent: 1 });
     } catch (error) {
-      if (error.name === "LineBroken" || error.passing) item.state = "waiting";
+      if ((error.name === "LineBroken" && !this.#breaksForGood(item)) || error.passing) item.state = "waiting";
+      else if (error.name === "LineBroken") this.#refuse(item, t("fileNotThrough"));
       else this.#refuse(item, WORDS[error.kind] ? t(WORDS[error.kind]) : error.message);
       if (item.state === "refused") throw new Error(item.error);
       throw error;
     } finally {
       this.#changed(conversation);
     }
+  }
+
+  #breaksForGood({ key }) {
+    if (this.#open) this.#breaks.set(key, (this.#breaks.get(key) ?? 0) + 1);
+    const often = this.#breaks.get(key) >= MOST_BREAKS;
+    if (often) this.#breaks.delete(key);
+    return often;
   }
 
   #drop(conversation, wanted) {

@@ -20,6 +20,7 @@ const BOT_SHOWN_MS = 2_500;
 const LOOK_EVERY_MS = 10_000;
 const PAGE = 50;
 const AGAIN_MS = 1_000;
+const MOST_BREAKS = 5;
 /** A file that failed so can only be removed, and holds nothing back. */
 const HOPELESS = new Set(["empty", "large", "gone", "unreadable"]);
 const QUEUED = new Set(["waiting", "offered"]);
@@ -313,7 +314,11 @@ export class Visitor extends Emitter {
     } catch (error) {
       if (error instanceof LineBroken) {
         // a file takes another way than the socket, which may be whole
-        if (this.#line.open) await new Promise((done) => setTimeout(done, AGAIN_MS));
+        if (!this.#line.open || !message.file) return;
+        message.breaks = (message.breaks ?? 0) + 1;
+        if (message.breaks % MOST_BREAKS) await new Promise((done) => setTimeout(done, AGAIN_MS));
+        else message.failed = "refused"; // something between does not let it through, and cannot say so
+        this.changed("talk");
         return;
       }
       if (!(error instanceof Refused || error.name === "NotTaken")) throw error;
