@@ -83,6 +83,9 @@ class Bot:
             state: as the last answer left it.
         """
         language = _language(text, state)
+        if not text.strip():
+            # a file without a word: what the model makes of nothing means nothing
+            return self._hand_over("not_answerable", None, state, language)
         reason = self._reason(text, understanding, language)
         if reason or understanding is None:
             return self._hand_over(reason or "late", understanding, state, language)
@@ -113,8 +116,7 @@ class Bot:
             return "angry"
         if understanding is None:
             return "late"
-        if understanding.intent == OUT_OF_SCOPE or not text.strip():
-            # a file without a word is for a human to look at
+        if understanding.intent == OUT_OF_SCOPE:
             return "out_of_scope"
         if not understanding.sure:
             return "unsure"

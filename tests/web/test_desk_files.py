@@ -17,6 +17,7 @@ from models.domain.files import visitor_owner
 from models.domain.ids import contact_id
 from models.domain.message import Attachment
 from tests.waiting import wait_until
+from tests.web.axe import findings
 from tests.web.desk_page import PHONE, WITHIN_MS, DeskPage, profile
 from tests.web.local import ACCOUNT, LocalSystem
 from tests.web.pictures import png
@@ -218,7 +219,7 @@ def test_what_never_comes_through_is_said_and_can_be_tried_again(desk, local):
     desk.take()
     desk.page.route("**/v1/files", lambda route: route.abort())
     choose(desk, ("blocked.bin", b"x"))
-    expect(chips(desk).get_by_text("does not come through")).to_be_visible()
+    expect(chips(desk).get_by_text("does not come through")).to_be_visible(timeout=WITHIN_MS)
     expect(desk.page.get_by_role("button", name="Send")).to_be_disabled()
     desk.page.unroute("**/v1/files")
     chips(desk).get_by_role("button", name="Try again").click()
@@ -252,7 +253,7 @@ def test_a_reload_loses_a_file_that_was_not_in_and_says_so(desk, local):
     message = desk.sees("with a file that is lost")
     expect(message.locator(".trouble")).to_contain_text("Attach it again")
     assert stored(local, conversation) == ["hello"]
-    message.get_by_role("button", name="Edit").click()
+    message.get_by_role("button", name="Take back").click()
     expect(desk.composer).to_have_value("with a file that is lost")
     expect(chips(desk)).to_have_count(0)
     desk.press("Alt+r", "Enter")
@@ -371,6 +372,27 @@ def test_a_channel_that_carries_no_files_says_so_before_anything_is_sent(desk, l
     expect(desk.page.get_by_text("WeChat carries no files")).to_be_visible()
     expect(desk.page.get_by_role("button", name="Send")).to_be_disabled()
     desk.page.screenshot(path=shots / "files-desk-wechat.png")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_files(local, chromium, scheme):
+    local.clear()
+    # the policy of the page keeps axe out, as it should keep everybody out
+    context = chromium.new_context(viewport={"width": 1280, "height": 800}, color_scheme=scheme, bypass_csp=True)
+    desk = DeskPage(context, local)
+    local.write(f"f-17-{scheme}", "look", attachments=(sent_in_by_contact(local, "f-17", "photo.png", PICTURE),))
+    desk.take()
+    choose(desk, ("sent.txt", b"x"))
+    desk.say("with a file")
+    desk.page.get_by_role("button", name="Show: photo.png").click()
+    expect(desk.page.get_by_role("img", name="photo.png")).to_be_visible()
+    slow(desk, 50_000)
+    choose(desk, ("empty.txt", b""), ("large.bin", os.urandom(1_000_000)))
+    expect(chips(desk).get_by_role("progressbar")).to_be_visible()
+    assert findings(desk.page) == []
+    desk.press("Alt+n")
+    assert findings(desk.page) == []
+    context.close()
 
 
 def test_files_look_right_in_the_dark_on_a_phone_and_in_chinese(local, chromium, shots):

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.waiting import wait_until
+from tests.web.axe import findings
 from tests.web.chat import Chat
 from tests.web.desk_page import LAPTOP, PHONE, profile
 from tests.web.local import ACCOUNT, PASSWORD, LocalSystem
@@ -227,6 +228,24 @@ def test_files_look_right_in_the_dark_on_a_phone_and_in_chinese(local, chromium,
         say(local, "收到，请填写这张表", ("退货申请表.pdf", b"x"))
         expect(chat.theirs.locator("button.file")).to_be_visible()
         page.screenshot(path=shots / "files-widget-phone.png")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_files(local, chromium, shop, scheme):
+    local.clear()
+    context = chromium.new_context(viewport={"width": 1280, "height": 800}, color_scheme=scheme, bypass_csp=True)
+    page = context.new_page()
+    page.goto(shop)
+    chat = Chat(page).open()
+    choose(chat, ("kept.txt", b"x"), ("empty.txt", b""))
+    wait_until(lambda: said(local) == [["kept.txt"]], 10, "the file")
+    say(local, "", ("form.pdf", b"x"))
+    expect(chat.theirs.locator("button.file")).to_be_visible()
+    slow(page, 50_000)
+    choose(chat, ("large.bin", os.urandom(1_000_000)))
+    expect(chat.log.get_by_role("progressbar")).to_be_visible()
+    assert findings(page) == []
+    context.close()
 
 
 def test_a_page_without_an_open_chat_loads_nothing_of_files(local, chromium, shop):
