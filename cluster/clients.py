@@ -389,6 +389,7 @@ def _size(command: AnyCommand) -> int:
         size = _ENVELOPE_BYTES + (len(text) if text.isascii() else 3 * len(text))
         for attached in getattr(command, "attachments", ()):
             size += _ENVELOPE_BYTES + len(attached.url) + len(attached.title) + len(attached.media_id)
+            size += len(attached.file)
         return size
     return _ENVELOPE_BYTES + sum(len(message) for message in getattr(command, "messages", ()))
 

@@ -11,11 +11,13 @@ from cluster.settings_sections import AccountSettings
 from cluster.store.about import AboutStore
 from cluster.store.dispatching import Presence
 from models.domain.errors import Forbidden, NotFound
+from models.domain.files import MOST_FILES
 from models.domain.ids import is_contact_id
 from models.intent.taxonomy import Taxonomy
 from models.protocol import methods
-from models.protocol.about import AccountAbout, Colleague, ContactAbout, IntentName
+from models.protocol.about import AccountAbout, Colleague, ContactAbout, FileRules, IntentName
 from models.security.tokens import AgentClaims
+from models.timeline.agent_side import FILE_CHANNELS
 
 #: Tells which agents of an account are there: a desk is open, and they did not choose to be offline.
 WhoIsHere = Callable[[str], Awaitable[Collection[str]]]
@@ -30,15 +32,23 @@ class DeskAbout:
         here: asks the dispatcher.
         taxonomy: the intents of this system's model.
         answer_within_s: account -> seconds within which a contact shall get an answer.
+        file_bytes: how long a file may be; 0: none are taken.
     """
 
     def __init__(
-        self, *, store: AboutStore, here: WhoIsHere, taxonomy: Taxonomy, answer_within_s: Callable[[str], float]
+        self,
+        *,
+        store: AboutStore,
+        here: WhoIsHere,
+        taxonomy: Taxonomy,
+        answer_within_s: Callable[[str], float],
+        file_bytes: int = 0,
     ) -> None:
         self._store = store
         self._here = here
         self._intents = [IntentName(each.name, each.en, each.zh) for each in taxonomy]
         self._answer_within_s = answer_within_s
+        self._files = FileRules(file_bytes, MOST_FILES, sorted(FILE_CHANNELS))
         self.table: dict[str, Callable[[AgentClaims, Any], Awaitable[Any]]] = {
             "account.about": self._account,
             "contact.about": self._contact,
@@ -61,6 +71,7 @@ class DeskAbout:
             intents=self._intents,
             canned=await self._store.canned(claims.account),
             answer_within_s=self._answer_within_s(claims.account),
+            files=self._files,
         )
 
     async def _contact(self, claims: AgentClaims, params: methods.ContactRef) -> ContactAbout:
@@ -98,4 +109,5 @@ def make_desk_about(settings: Settings, redis: Redis, here: WhoIsHere) -> DeskAb
         here=here,
         taxonomy=taxonomy_of(settings.intent),
         answer_within_s=lambda account: settings.accounts.get(account, usual).answer_within_s,
+        file_bytes=settings.limits.file_bytes if settings.files_folder else 0,
     )

@@ -14,6 +14,7 @@ from deployments.http.callers import Callers
 from deployments.http.connect import CONNECT_PATH, ConnectRoutes
 from deployments.http.conversations import ConversationRoutes, MessagePage
 from deployments.http.demo_shop import DemoShopRoutes, has_demo_shop
+from deployments.http.files import FILE_TYPES, UPLOAD, FileRoutes
 from deployments.http.identities import IdentityRoutes
 from deployments.http.intent import INTENT_TYPES, IntentRoutes
 from deployments.http.lean import LeanWay
@@ -52,8 +53,12 @@ def build_ingress(parts: IngressParts) -> FastAPI:
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(LastResort),
-            Middleware(BodyLimit, max_bytes=parts.settings.limits.body_bytes),
-            Middleware(OpenToPages, path=CONNECT_PATH),
+            Middleware(OpenToPages, paths=(CONNECT_PATH, UPLOAD, f"{UPLOAD}/")),
+            Middleware(
+                BodyLimit,
+                max_bytes=parts.settings.limits.body_bytes,
+                larger={UPLOAD: parts.settings.limits.file_bytes},
+            ),
             Middleware(LeanWay, path=CONNECT_PATH, answer=connect.answer),
         ],
         # spans and metrics that nobody collects cost as much as the route itself
@@ -66,6 +71,7 @@ def build_ingress(parts: IngressParts) -> FastAPI:
         MessageRoutes(parts, callers, inboxes, links),
         IdentityRoutes(parts, callers, inboxes, links),
         ConversationRoutes(parts, callers),
+        FileRoutes(parts, callers, inboxes),
         IntentRoutes(parts, callers),
         SystemRoutes(parts, callers),
         PageRoutes(parts.settings, WebFolder()),
@@ -75,7 +81,7 @@ def build_ingress(parts: IngressParts) -> FastAPI:
         app.include_router(DemoShopRoutes(parts.settings).router)
     for router in parts.channel_routers:
         app.include_router(router)
-    app.openapi = openapi_builder(app, (*WIRE_TYPES, *INTENT_TYPES, MessagePage, ConversationRecord))
+    app.openapi = openapi_builder(app, (*WIRE_TYPES, *INTENT_TYPES, *FILE_TYPES, MessagePage, ConversationRecord))
     return app
 
 

@@ -111,6 +111,16 @@ def outbox_reports(account: str) -> str:
     return f"{{{account}}}:outbox-reports"
 
 
+def file(account: str, file_id: str) -> str:
+    """Hash of a file: field ``r`` holds its record as JSON, a field per contact who may read it the message's id."""
+    return f"{{{account}}}:file:{file_id}"
+
+
+def files_unsent(account: str) -> str:
+    """Sorted set of files that no message has brought yet, by the Unix millisecond at which they came in."""
+    return f"{{{account}}}:files-unsent"
+
+
 def canned(account: str) -> str:
     """Hash name -> text of the answers that an account keeps ready for its agents."""
     return f"{{{account}}}:canned"

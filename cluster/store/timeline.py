@@ -179,6 +179,7 @@ def encode_changes(account: str, changes: Changes) -> tuple[bytes, bytes, bytes]
     """Turn a batch's changes into the slots, commands and desk entries of the append script."""
     commands: list[_Command] = []
     _record_commands(account, changes, commands.append)
+    _file_commands(account, changes, commands.append)
     _index_commands(account, changes, commands.append)
     _live_commands(account, changes, commands.append)
     entries = [
@@ -202,6 +203,14 @@ def _record_commands(account: str, changes: Changes, add: Any) -> None:
         add(["LPUSH", keys.cases(account, contact_id), conversation])
     for outgoing in changes.outgoing:
         add(["XADD", keys.outbox(account), "*", "m", str(_json(outgoing), "utf-8")])
+
+
+def _file_commands(account: str, changes: Changes, add: Any) -> None:
+    """Keep the files that messages bring, and let the contacts read them."""
+    for file, contact_id, message in changes.files:
+        if contact_id:
+            add(["HSET", keys.file(account, file), contact_id, message])
+        add(["ZREM", keys.files_unsent(account), file])
 
 
 def _live_commands(account: str, changes: Changes, add: Any) -> None:

@@ -89,7 +89,7 @@ class VisitorSession(Session):
             self._opening = False
         self.claims = claims
         self.open_until(claims.expires_s)
-        self.succeed(call_id, _opened(state))
+        self.succeed(call_id, self._opened(state))
         self.cursor = state.cursor or ("", 0)
         self.go_live()
 
@@ -115,7 +115,7 @@ class VisitorSession(Session):
         state = await self._join_and_read(claims, self.contact, cursor)
         if state.snapshot:
             self.cursor = state.cursor or ("", 0)
-            self.send(jsonrpc.notification("visit.snapshot", _encode(_opened(state))))
+            self.send(jsonrpc.notification("visit.snapshot", _encode(self._opened(state))))
             return
         fresh = [message for message in state.messages if self._is_news(_seen.decode(message))]
         if fresh:
@@ -166,6 +166,7 @@ class VisitorSession(Session):
         if claims is None:
             raise self.not_opened("visit.open")
         self.check_text(params.text)
+        attachments = self.gateway.attaching.by_visitor(claims, params.text, params.attachments)
         self.gateway.router.submit(
             Receive(
                 account=claims.account,
@@ -179,6 +180,7 @@ class VisitorSession(Session):
                 skill=self.skill,
                 conversation=params.conversation,
                 reply_to=params.reply_to,
+                attachments=attachments,
             ),
             self._on_receipt,
             call_id,
@@ -261,21 +263,22 @@ class VisitorSession(Session):
         )
         return methods.Page([msgspec.Raw(message) for message in messages], more)
 
+    def _opened(self, state: VisitState) -> methods.VisitOpened:
+        settings = self.gateway.settings
+        return methods.VisitOpened(
+            contact=state.contact,
+            conversation=state.record.id if state.record else None,
+            state=state.record.state if state.record else None,
+            cursor=message_id(*state.cursor) if state.cursor else None,
+            snapshot=state.snapshot,
+            messages=[msgspec.Raw(message) for message in state.messages],
+            file_bytes=settings.limits.file_bytes if settings.files_folder else 0,
+        )
+
     def _claims(self) -> VisitorClaims:
         if self.claims is None:
             raise self.not_opened("visit.open")
         return self.claims
-
-
-def _opened(state: VisitState) -> methods.VisitOpened:
-    return methods.VisitOpened(
-        contact=state.contact,
-        conversation=state.record.id if state.record else None,
-        state=state.record.state if state.record else None,
-        cursor=message_id(*state.cursor) if state.cursor else None,
-        snapshot=state.snapshot,
-        messages=[msgspec.Raw(message) for message in state.messages],
-    )
 
 
 VisitorSession.table = method_table(

@@ -56,6 +56,7 @@ class Say(Command, frozen=True, kw_only=True, array_like=True, tag=2, gc=False):
         by, role: the agent and the role of its token.
         client_id: the desk's own id of the message; taken once.
         channel: the thread to answer on; empty means where the contact wrote last.
+        attachments: files that were sent in before.
     """
 
     conversation: str
@@ -67,6 +68,7 @@ class Say(Command, frozen=True, kw_only=True, array_like=True, tag=2, gc=False):
     internal: bool = False
     channel: str = ""
     reply_to: str = ""
+    attachments: tuple[Attachment, ...] = ()
 
 
 class Offer(Command, frozen=True, kw_only=True, array_like=True, tag=3, gc=False):

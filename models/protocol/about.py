@@ -69,6 +69,14 @@ class Canned(msgspec.Struct, frozen=True):
     text: Annotated[str, Meta(description="What it says.")]
 
 
+class FileRules(msgspec.Struct, frozen=True):
+    """Which files may be sent."""
+
+    bytes: Annotated[int, Meta(description="How long one may be; 0: none are taken.")]
+    most: Annotated[int, Meta(description="How many one message may bring.")]
+    channels: Annotated[list[str], Meta(description="Channels on which an answer may bring files.")]
+
+
 class AccountAbout(msgspec.Struct, frozen=True):
     """What a desk must know of its account."""
 
@@ -77,6 +85,7 @@ class AccountAbout(msgspec.Struct, frozen=True):
     intents: Annotated[list[IntentName], Meta(description="What contacts can want, as the model knows it.")]
     canned: Annotated[list[Canned], Meta(description="The canned answers, by name.")]
     answer_within_s: Annotated[float, Meta(description="Seconds within which a contact shall get an answer.")]
+    files: Annotated[FileRules, Meta(description="Which files may be sent.")]
 
 
 class FoundInMessages(msgspec.Struct, frozen=True):

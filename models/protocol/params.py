@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from models.domain.files import MOST_FILES
+
 Status = Literal["online", "away", "offline"]
 
 #: A SessionID has 29 characters; a message id some more.
@@ -18,10 +20,21 @@ ClientId = Annotated[
         description="The sender's own id of the message: sent again with the same one, it is taken once.",
     ),
 ]
-#: Characters; the limit in bytes (``limits.text_bytes``) is checked apart.
-Text = Annotated[
+#: Characters; the limit in bytes (``limits.text_bytes``) is checked apart, and so is that files stand in its place.
+MaybeText = Annotated[
     str,
-    Meta(min_length=1, max_length=100_000, description="What is said; at most `limits.text_bytes` bytes of UTF-8."),
+    Meta(
+        max_length=100_000,
+        description="What is said, at most `limits.text_bytes` bytes of UTF-8; may be empty beside attachments.",
+    ),
+]
+#: As many as one message may bring.
+Attachments = Annotated[
+    tuple[Annotated[str, Meta(min_length=1, max_length=2_048)], ...],
+    Meta(
+        max_length=MOST_FILES,
+        description=f"Proofs of the files that it brings, from `POST /v1/files`; at most {MOST_FILES}.",
+    ),
 ]
 Token = Annotated[str, Meta(min_length=1, max_length=4096)]
 ReplyTo = Annotated[str, Meta(max_length=_ID_CHARS, description="Id of the message that this one answers; or empty.")]
@@ -64,18 +77,19 @@ class Say(Params, frozen=True):
 
     conversation: Conversation
     client_id: ClientId
-    text: Text
+    text: MaybeText
     channel: Annotated[
         str, Meta(max_length=32, description="The thread to answer on; empty: where the contact wrote last.")
     ] = ""
     reply_to: ReplyTo = ""
+    attachments: Attachments = ()
 
 
 class Write(Params, frozen=True):
     """A visitor's message."""
 
     client_id: ClientId
-    text: Text
+    text: MaybeText
     conversation: Annotated[
         str,
         Meta(
@@ -85,6 +99,7 @@ class Write(Params, frozen=True):
         ),
     ] = ""
     reply_to: ReplyTo = ""
+    attachments: Attachments = ()
 
 
 class ConversationRef(Params, frozen=True):
@@ -115,7 +130,8 @@ class Note(Params, frozen=True):
 
     conversation: Conversation
     client_id: ClientId
-    text: Text
+    text: MaybeText
+    attachments: Attachments = ()
 
 
 class PresenceSet(Params, frozen=True):

@@ -29,6 +29,8 @@ from models.timeline.turn import Turn, message_event, record_event, refuse, refu
 _encode = msgspec.json.Encoder().encode
 #: Channels whose contacts read on our own sockets or poll the API; all others are sent by an outbox.
 OWN_CHANNELS = frozenset(("web", "api"))
+#: Channels on which an answer may bring files; no vendor's channel has learned to send them yet.
+FILE_CHANNELS = OWN_CHANNELS
 
 
 class ByAgent(Protocol):
@@ -83,9 +85,9 @@ def say(turn: Turn, command: Say, found: Held | None) -> Receipt | Refusal:
     if refusal is not None or found is None:
         return refusal or refuse(NotFound, "no such conversation")
     contact, conversation = found
-    thread = conversation.thread_on(command.channel)
-    if thread is None:
-        return refuse(BadRequest, f"this conversation has no thread on channel {command.channel[:64]!r}")
+    thread = _thread(command, conversation)
+    if isinstance(thread, Refusal):
+        return thread
     if conversation.record.state == "offered" and conversation.record.agent == command.by:
         _take(turn, contact, conversation)
     elif conversation.record.state == "bot":
@@ -106,11 +108,22 @@ def say(turn: Turn, command: Say, found: Held | None) -> Receipt | Refusal:
         received_at_ms=command.received_at_ms,
         internal=command.internal,
         reply_to=command.reply_to,
+        attachments=command.attachments,
     )
     data = turn.append(contact, conversation, message)
     if not command.internal:
         send(turn, contact, message, data, thread)
     return turn.receipt(conversation)
+
+
+def _thread(command: Say, conversation: Conversation) -> Thread | Refusal:
+    """Return where an answer goes."""
+    thread = conversation.thread_on(command.channel)
+    if thread is None:
+        return refuse(BadRequest, f"this conversation has no thread on channel {command.channel[:64]!r}")
+    if command.attachments and not command.internal and thread.channel not in FILE_CHANNELS:
+        return refuse(BadRequest, f"files cannot be sent on channel {thread.channel}")
+    return thread
 
 
 def send(turn: Turn, contact: Contact, message: Message, data: bytes, thread: Thread) -> None:

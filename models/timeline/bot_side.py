@@ -129,6 +129,8 @@ def _shown(turn: Turn, command: Understood, contact: Contact, conversation: Conv
 def _insight(turn: Turn, command: Understood, record: ConversationRecord) -> Insight | None:
     """Return what to show of a conversation: the newest message that was understood counts."""
     known = record.insight
+    if not command.text.strip():
+        return known  # a file without a word
     if turn.bot.answers is None or command.understanding is None or (known and known.seq >= command.seq):
         return known
     insight = turn.bot.answers.insight(command.text, command.understanding)

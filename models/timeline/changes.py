@@ -24,6 +24,7 @@ class Changes:
         snoozed: conversation -> Unix ms at which it comes back, None when it did.
         bot: conversation -> Unix ms at which the bot's time is up, None when it holds it no longer.
         outgoing: answers that a channel must send.
+        files: (file, contact who may read it or empty, message) of what the messages bring.
     """
 
     __slots__ = (
@@ -32,6 +33,7 @@ class Changes:
         "conversations",
         "desk",
         "desk_live",
+        "files",
         "held",
         "messages",
         "opened",
@@ -56,6 +58,7 @@ class Changes:
         self.snoozed: dict[str, int | None] = {}
         self.bot: dict[str, int | None] = {}
         self.outgoing: list[Outgoing] = []
+        self.files: list[tuple[str, str, str]] = []
 
     def tell_desk(self, agent: str, event: bytes) -> None:
         """Append ``event`` to what the agent's log gets."""

@@ -139,6 +139,9 @@ class Turn:
             new.append(data)
         if record.state in HELD_STATES:
             changes.tell_desk(record.agent, message_event(data))
+        if message.attachments:
+            shown_to = "" if message.internal else contact.id
+            changes.files += [(each.file, shown_to, message.id) for each in message.attachments if each.file]
         return data
 
     def append_system(self, contact: Contact, conversation: Conversation, text: str) -> None:

@@ -31,8 +31,10 @@ from cluster.store import keys
 from cluster.store.about import AboutStore
 from cluster.store.directory import Directory
 from cluster.store.embedded import EmbeddedStore
+from cluster.store.files import make_file_store
 from cluster.store.reading import Reading
 from cluster.store.valkey import connect
+from deployments.attaching import Attaching
 from deployments.desk_about import make_desk_about
 from deployments.desk_methods import DeskMethods
 from deployments.dispatcher import DispatcherActor
@@ -46,7 +48,9 @@ from models.domain.ids import contact_id
 from models.domain.message import Attachment
 from models.intent.classifier import Classifier
 from models.routing.desk_reports import OpenDesks
+from models.security.file_tokens import FileSigner
 from models.security.tokens import TokenSigner
+from models.security.vouch import vouch_user
 from models.timeline.bot_part import BotPart
 from models.timeline.shard import Shard
 from tests.fakes import LocalRouter
@@ -257,7 +261,7 @@ class LocalSystem:
                     "shop": {"account": ACCOUNT, "channel": "api"},
                 },
                 "security": {"secret_key": "k" * 40},
-                "store": {"url": store_url},
+                "store": {"url": store_url, "files_dir": str(self.folder / "files")},
                 "http": {"port": self.port},
                 "gateway": {"port": self.port + 1, "public_url": f"ws://127.0.0.1:{self.port + 2}"},
                 "limits": {"logins_per_minute": 10_000},
@@ -271,17 +275,24 @@ class LocalSystem:
             set_presence=self.dispatcher.set_presence,
             reading=Reading(self.redis),
             about=make_desk_about(settings, self.redis, self.dispatcher.here),
+            attaching=Attaching(self._signer(settings), time.time),
             text_bytes=settings.limits.text_bytes,
         )
+        self.files = make_file_store(settings, self.redis)
+        self.file_signer = FileSigner(self._signer(settings))
         return IngressParts(
             settings=settings,
             redis=self.redis,
             router=client,
             directory=self.directory,
-            signer=TokenSigner(settings.security.secret_key.get_secret_value()),
+            signer=self._signer(settings),
             gateways=LiveGateways(self.redis, monotonic=time.monotonic),
             rpc=methods.rpc,
+            files=self.files,
         )
+
+    def _signer(self, settings: Settings) -> TokenSigner:
+        return TokenSigner(settings.security.secret_key.get_secret_value())
 
     async def _people(self) -> None:
         await self.directory.add_account(ACCOUNT)
@@ -378,6 +389,11 @@ class LocalSystem:
         """Return the JSON of a conversation's messages, oldest first."""
         with self.store() as store:
             return store.lrange(keys.session(ACCOUNT, conversation), 0, -1)[::-1]  # type: ignore[index]
+
+    def vouched(self, user: str) -> dict[str, str]:
+        """Return what the shop's page shows for a user."""
+        secret = self.settings.accounts[ACCOUNT].vouch_secret.get_secret_value()
+        return {"user_id": user, "user_hash": vouch_user(secret, user)}
 
     def can(self, name: str, text: str) -> None:
         """Keep a canned answer."""

@@ -283,7 +283,8 @@ function previewText(model, found) {
   const draft = model.draft(found.id);
   if (draft.text && found.held && found.id !== model.selected) return `${t("draft")}: ${draft.text.slice(0, PREVIEW_CHARS)}`;
   const pending = model.outbox?.of(found.id) ?? [];
-  if (pending.length) return `${t("you")}: ${pending[pending.length - 1].text.slice(0, PREVIEW_CHARS)}`;
+  const last = pending[pending.length - 1];
+  if (last) return `${t("you")}: ${bodyText({ ...last, attachments: last.files }).slice(0, PREVIEW_CHARS)}`;
   const message = preview(found);
   if (!message) return "";
   return `${speaker(model, message)}${bodyText(message).slice(0, PREVIEW_CHARS)}`;

@@ -187,6 +187,7 @@ const acts = {
   reply: () => page.composer.write(false),
   note: () => page.composer.write(true),
   emoji: () => page.composer.toggleEmoji(),
+  attach: () => page.composer.choose(),
   suggest1: () => page.composer.suggest(1),
   suggest2: () => page.composer.suggest(2),
   suggest3: () => page.composer.suggest(3),
@@ -249,7 +250,7 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("visibilitychange", () => model.lookedAt());
 addEventListener("focus", () => model.lookedAt());
 addEventListener("beforeunload", (event) => {
-  if (model.outbox?.unsent) event.preventDefault();
+  if (model.outbox?.unsent || model.files.any) event.preventDefault();
 });
 narrow.addEventListener("change", show);
 phone.addEventListener("change", show);

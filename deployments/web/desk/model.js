@@ -8,6 +8,7 @@
 import { ServerClock } from "../shared/dates.js";
 import { Emitter } from "../shared/emitter.js";
 import { Line } from "../shared/line.js";
+import { Files } from "./files.js";
 import { Outbox } from "./outbox.js";
 import { Prefs } from "./prefs.js";
 import { Case, OutOfStep, Replica } from "./replica.js";
@@ -35,7 +36,14 @@ export class Model extends Emitter {
     this.presence = { status: "online", reason: "" };
     this.connection = { state: "stopped", retryAt: 0, ever: false };
     /** What the account is made of: colleagues, skills, names of intents, canned answers. */
-    this.account = { agents: [], skills: [], intents: [], canned: [], answer_within_s: 120 };
+    this.account = {
+      agents: [],
+      skills: [],
+      intents: [],
+      canned: [],
+      answer_within_s: 120,
+      files: { bytes: 0, most: 0, channels: [] },
+    };
     this.selected = "";
     /** Conversations that were opened from the past, and are on no list. */
     this.past = new Map();
@@ -48,6 +56,16 @@ export class Model extends Emitter {
   #reset() {
     this.replica = new Replica();
     this.outbox = null;
+    this.files?.clear();
+    this.files = new Files({
+      post: (file, options) => this.session.sendIn(file, options),
+      changed: (id) => {
+        this.changed("files", id);
+        this.changed("case", id);
+      },
+      rules: () => this.account.files,
+      now: () => this.clock.now(),
+    });
     this.drafts = new Map();
     this.read = new Map();
     this.abouts = new Map();
@@ -140,6 +158,7 @@ export class Model extends Emitter {
     }
     this.connection = { state, retryAt, ever: this.connection.ever || state === "open" };
     this.outbox?.setOpen(state === "open");
+    this.files.setOpen(state === "open");
     if (state !== "open") this.typing.clear();
     this.changed("connection");
     this.changed("list");
@@ -483,8 +502,10 @@ export class Model extends Emitter {
   /** Send what a draft says; it is on its way, or waits for the connection, when this returns. */
   send(id) {
     const { text, internal, channel } = this.draft(id);
-    if (!text.trim()) return false;
-    const item = this.outbox.add({ conversation: id, text, internal, channel, at: this.clock.now() });
+    if (!this.canSend(id)) return false;
+    const files = this.files.take(id);
+    const said = text.trim() ? text : "";
+    const item = this.outbox.add({ conversation: id, text: said, internal, channel, at: this.clock.now(), files });
     this.setDraft(id, { text: "", internal, channel });
     this.setDraft(id, { text: "", internal: false, channel });
     this.changed("draft", id);
@@ -492,11 +513,46 @@ export class Model extends Emitter {
     return true;
   }
 
-  async #sendItem({ conversation, client_id, text, internal, channel, reply_to }) {
+  /** Whether a draft can be sent as it is: the agent decides first about a file that was refused. */
+  canSend(id) {
+    const files = this.files.of(id);
+    if (files.some((each) => each.state === "refused") || (files.length && !this.carriesFiles(id))) return false;
+    return files.length > 0 || Boolean(this.draft(id).text.trim());
+  }
+
+  /** Whether files can go where a draft goes: to colleagues, or on a channel that carries them. */
+  carriesFiles(id) {
+    const { internal, channel } = this.draft(id);
+    return internal || this.account.files.channels.includes(channel || this.lastChannel(id));
+  }
+
+  lastChannel(id) {
+    return this.case(id)?.record.threads?.at(-1)?.channel ?? "";
+  }
+
+  /** Put files into a draft. */
+  attach(id, files) {
+    const tooMany = this.files.add(id, files);
+    if (tooMany) this.toast("filesTooMany", { most: this.account.files.most }, "warn");
+  }
+
+  /** Return where a file can be read for some minutes; null if it cannot, which is said. */
+  async readingUrl(file) {
+    try {
+      return await this.session.readingUrl(file);
+    } catch (error) {
+      this.toast(error.name === "NotTaken" ? "refused" : "notKnown", { words: error.message }, "warn");
+      return null;
+    }
+  }
+
+  async #sendItem({ conversation, client_id, text, internal, channel, reply_to, files = [] }) {
     const params = { conversation, client_id, text };
+    if (files.length) params.attachments = await this.files.proofs(conversation, files);
     if (!internal && channel) params.channel = channel;
     if (!internal && reply_to) params.reply_to = reply_to;
     const receipt = await this.line.call(internal ? "conversation.note" : "message.send", params);
+    this.files.forget(files);
     const found = this.replica.cases.get(conversation);
     // no event tells of what is said in a conversation that this desk does not hold
     if (!found || found.newestSeq >= receipt.seq) queueMicrotask(() => this.outbox.shown(conversation, client_id));

@@ -16,7 +16,7 @@ export class Talk {
   place = null;
   /** Whether older messages of the oldest conversation shown may exist. */
   older = false;
-  /** @type {{clientId: string, text: string, failed: string}[]} */
+  /** @type {{clientId: string, text: string, file: object|null, failed: string}[]} */
   pending = [];
 
   get messages() {
@@ -82,15 +82,16 @@ export class Talk {
       author: "contact",
       text: sent.text,
       source_id: clientId,
+      attachments: sent.file ? [{ kind: "file", title: sent.file.name, file: sent.file.id, bytes: sent.file.bytes }] : [],
     };
     this.add([message]);
     return message;
   }
 
   /** Note a message that is to be sent. */
-  wants(clientId, text) {
+  wants(clientId, text, file = null, failed = "") {
     if (!this.pending.some((each) => each.clientId === clientId) && !this.#knows(clientId)) {
-      this.pending.push({ clientId, text, failed: "" });
+      this.pending.push({ clientId, text, file, failed });
     }
   }
 
