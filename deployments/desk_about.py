@@ -10,11 +10,14 @@ from cluster.settings import Settings
 from cluster.settings_sections import AccountSettings
 from cluster.store.about import AboutStore
 from cluster.store.dispatching import Presence
+from cluster.store.searching import SearchStore
 from models.domain.errors import Forbidden, NotFound
 from models.domain.ids import is_contact_id
 from models.intent.taxonomy import Taxonomy
 from models.protocol import methods
 from models.protocol.about import AccountAbout, Colleague, ContactAbout, IntentName
+from models.protocol.search import HistorySearch, SearchResult
+from models.search.words import query_of
 from models.security.tokens import AgentClaims
 
 #: Tells which agents of an account are there: a desk is open, and they did not choose to be offline.
@@ -28,13 +31,21 @@ class DeskAbout:
     Args:
         store: reads it.
         here: asks the dispatcher.
+        searching: looks for words in what was said.
         taxonomy: the intents of this system's model.
         answer_within_s: account -> seconds within which a contact shall get an answer.
     """
 
     def __init__(
-        self, *, store: AboutStore, here: WhoIsHere, taxonomy: Taxonomy, answer_within_s: Callable[[str], float]
+        self,
+        *,
+        store: AboutStore,
+        searching: SearchStore,
+        here: WhoIsHere,
+        taxonomy: Taxonomy,
+        answer_within_s: Callable[[str], float],
     ) -> None:
+        self._searching = searching
         self._store = store
         self._here = here
         self._intents = [IntentName(each.name, each.en, each.zh) for each in taxonomy]
@@ -42,6 +53,7 @@ class DeskAbout:
         self.table: dict[str, Callable[[AgentClaims, Any], Awaitable[Any]]] = {
             "account.about": self._account,
             "contact.about": self._contact,
+            "history.search": self._search,
             "canned.put": self._put,
             "canned.remove": self._remove,
         }
@@ -61,12 +73,20 @@ class DeskAbout:
             intents=self._intents,
             canned=await self._store.canned(claims.account),
             answer_within_s=self._answer_within_s(claims.account),
+            tags=await self._store.tags(claims.account),
         )
 
     async def _contact(self, claims: AgentClaims, params: methods.ContactRef) -> ContactAbout:
         if not is_contact_id(params.contact):
             raise NotFound("no such contact")
         return await self._store.contact(claims.account, params.contact)
+
+    async def _search(self, claims: AgentClaims, params: HistorySearch) -> SearchResult:
+        if params.contact and not is_contact_id(params.contact):
+            raise NotFound("no such contact")
+        return await self._searching.search(
+            claims.account, query_of(params.query), contact=params.contact, cursor=params.cursor
+        )
 
     async def _put(self, claims: AgentClaims, params: methods.CannedPut) -> methods.Ok:
         _check_leads(claims)
@@ -95,6 +115,7 @@ def make_desk_about(settings: Settings, redis: Redis, here: WhoIsHere) -> DeskAb
     usual = AccountSettings()
     return DeskAbout(
         store=AboutStore(redis),
+        searching=SearchStore(redis),
         here=here,
         taxonomy=taxonomy_of(settings.intent),
         answer_within_s=lambda account: settings.accounts.get(account, usual).answer_within_s,

@@ -14,7 +14,7 @@ from cluster.clients import RouterClient
 from cluster.store.reading import Reading
 from cluster.store.valkey import STORE_DOWN
 from deployments.desk_about import DeskAbout
-from models.domain.commands import Accept, AnyCommand, Decline, Receipt, Reopen, Resolve, Say, Snooze, Transfer
+from models.domain.commands import Accept, AnyCommand, Decline, Receipt, Reopen, Resolve, Say, Snooze, Tag, Transfer
 from models.domain.errors import NotFound, RaydeskError, TooLarge, Unavailable
 from models.domain.ids import is_conversation_id, message_id
 from models.protocol import jsonrpc, methods
@@ -71,6 +71,7 @@ class DeskMethods:
             "conversation.reopen": self._reopen,
             "conversation.snooze": self._snooze,
             "conversation.note": self._note,
+            "conversation.tag": self._tag,
             "presence.set": self._presence,
             "history.page": self._history,
             **about.table,
@@ -192,6 +193,18 @@ class DeskMethods:
                 by=claims.agent,
                 role=claims.role,
                 until_ms=params.until_ms,
+            )
+        )
+
+    async def _tag(self, claims: AgentClaims, params: methods.Retag) -> methods.Ok:
+        return await self._ask(
+            Tag(
+                account=claims.account,
+                conversation=self._conversation(params.conversation),
+                by=claims.agent,
+                role=claims.role,
+                add=tuple(params.add),
+                remove=tuple(params.remove),
             )
         )
 

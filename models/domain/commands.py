@@ -251,6 +251,16 @@ class Reopen(Command, frozen=True, kw_only=True, array_like=True, tag=19, gc=Fal
     role: Role
 
 
+class Tag(Command, frozen=True, kw_only=True, array_like=True, tag=24, gc=False):
+    """An agent sorts a conversation by short words: some are added, others taken away; doing so twice is once."""
+
+    conversation: str
+    by: str
+    role: Role
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
 AnyCommand = (
     Receive
     | Say
@@ -271,6 +281,7 @@ AnyCommand = (
     | BotDue
     | Reopen
     | Rate
+    | Tag
 )
 
 

@@ -54,6 +54,7 @@ class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True, omit_default
         insight: what was understood of the contact's newest message before an agent took it; agents only.
         rating: how the contact found it once it was closed, from 1 (bad) to 5 (good); 0 when it did not say.
         rating_comment: in the contact's words.
+        tags: words by which agents sort it, in the order in which they were added.
     """
 
     id: str
@@ -76,6 +77,7 @@ class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True, omit_default
     insight: Insight | None = None
     rating: int = 0
     rating_comment: str = ""
+    tags: tuple[str, ...] = ()
 
 
 class ContactRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

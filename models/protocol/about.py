@@ -77,6 +77,7 @@ class AccountAbout(msgspec.Struct, frozen=True):
     intents: Annotated[list[IntentName], Meta(description="What contacts can want, as the model knows it.")]
     canned: Annotated[list[Canned], Meta(description="The canned answers, by name.")]
     answer_within_s: Annotated[float, Meta(description="Seconds within which a contact shall get an answer.")]
+    tags: Annotated[list[str], Meta(description="The tags in use, those used last first; at most 500.")] = []
 
 
 class FoundInMessages(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ from models.domain.commands import (
     Role,
     Say,
     Snooze,
+    Tag,
     Transfer,
     Typing,
 )
@@ -23,6 +24,7 @@ from models.domain.conversation import HELD_STATES, OPEN_STATES, Thread
 from models.domain.errors import BadRequest, Conflict, Forbidden, NotFound
 from models.domain.message import Message
 from models.domain.outgoing import Outgoing
+from models.domain.tags import MOST_TAGS, TAG_CHARS, retagged
 from models.timeline.cache import Contact, Conversation
 from models.timeline.turn import Turn, message_event, record_event, refuse, refuse_state
 
@@ -261,6 +263,36 @@ def snooze(turn: Turn, command: Snooze, found: Held | None) -> Done | Refusal:
         preferred=conversation.record.agent,
     )
     return Done(conversation=conversation.record.id)
+
+
+def tag(turn: Turn, command: Tag, found: Held | None) -> Done | Refusal:
+    """Add tags to a conversation and take others away; one that is resolved is tagged by who helped last."""
+    refusal = _checked_for_tags(turn, command, found)
+    if refusal is not None or found is None:
+        return refusal or refuse(NotFound, "no such conversation")
+    contact, conversation = found
+    before = conversation.record
+    tags = retagged(before.tags, add=command.add, remove=command.remove)
+    if len(tags) > MOST_TAGS or any(len(each) > TAG_CHARS for each in tags):
+        return refuse(BadRequest, f"a conversation has at most {MOST_TAGS} tags of {TAG_CHARS} characters each")
+    if tags == before.tags:
+        return Done(conversation=before.id)
+    changes = turn.changes_of(contact.account, contact.slot)
+    changes.tags |= dict.fromkeys((each for each in tags if each not in before.tags), turn.now_ms)
+    if before.state in HELD_STATES:
+        record = turn.replace(contact, conversation, tags=tags)
+        changes.tell_desk(record.agent, record_event("changed", "tags", record))
+    else:
+        turn.keep(contact, conversation, tags=tags)
+    return Done(conversation=before.id)
+
+
+def _checked_for_tags(turn: Turn, command: Tag, found: Held | None) -> Refusal | None:
+    if found is None or found[1].record.state != "resolved":
+        return _checked(turn, command, found, states=OPEN_STATES)
+    if command.role == "agent" and found[0].record.last_agent != command.by:
+        return refuse(Forbidden, "this conversation was not yours")
+    return None
 
 
 def agent_typing(turn: Turn, command: Typing, found: Held | None) -> Done | Refusal:

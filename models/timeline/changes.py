@@ -24,6 +24,7 @@ class Changes:
         snoozed: conversation -> Unix ms at which it comes back, None when it did.
         bot: conversation -> Unix ms at which the bot's time is up, None when it holds it no longer.
         outgoing: answers that a channel must send.
+        tags: tag -> Unix ms at which somebody used it last.
     """
 
     __slots__ = (
@@ -38,6 +39,7 @@ class Changes:
         "outgoing",
         "slots",
         "snoozed",
+        "tags",
         "visitors",
         "waiting",
     )
@@ -56,6 +58,7 @@ class Changes:
         self.snoozed: dict[str, int | None] = {}
         self.bot: dict[str, int | None] = {}
         self.outgoing: list[Outgoing] = []
+        self.tags: dict[str, int] = {}
 
     def tell_desk(self, agent: str, event: bytes) -> None:
         """Append ``event`` to what the agent's log gets."""

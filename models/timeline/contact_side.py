@@ -9,6 +9,7 @@ from models.domain.commands import Adopt, Done, Export, Exported, Move, Moved, R
 from models.domain.conversation import HELD_STATES, ConversationRecord, Thread
 from models.domain.errors import Conflict, Forbidden, NotFound
 from models.domain.message import Message
+from models.domain.tags import MOST_TAGS, retagged
 from models.timeline import bot_side
 from models.timeline.agent_side import Held
 from models.timeline.cache import Contact, Conversation
@@ -189,6 +190,7 @@ def _opened_like(turn: Turn, contact: Contact, source: ConversationRecord) -> Co
         threads=source.threads,
         waiting_since_ms=source.waiting_since_ms,
         insight=_carried_insight(source),
+        tags=source.tags,
         **bots,
     )
 
@@ -210,7 +212,8 @@ def _join(turn: Turn, contact: Contact, conversation: Conversation, source: Conv
     """Make an open conversation ready for the messages of another one."""
     ours = conversation.record.threads
     theirs = tuple(each for each in source.threads if each not in ours)
-    record = turn.replace(contact, conversation, threads=theirs + ours)
+    tags = retagged(conversation.record.tags, add=source.tags)[:MOST_TAGS]
+    record = turn.replace(contact, conversation, threads=theirs + ours, tags=tags)
     if record.state in HELD_STATES:
         turn.changes[contact.account].tell_desk(record.agent, record_event("changed", "thread", record))
     elif record.state == "bot" and not _settled_by_bot(source):

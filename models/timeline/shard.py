@@ -35,6 +35,7 @@ from models.domain.commands import (
     Resolve,
     Say,
     Snooze,
+    Tag,
     Transfer,
     Typing,
     Understood,
@@ -69,6 +70,7 @@ _BY_CONVERSATION: dict[type[Command], Callable[[Turn, Any, agent_side.Held | Non
     Understood: bot_side.understood,
     BotDue: bot_side.bot_due,
     Rate: contact_side.rate,
+    Tag: agent_side.tag,
 }
 #: Nothing is understood here, and whatever the bot holds from before is handed over when it is due.
 _NO_BOT = BotPart()

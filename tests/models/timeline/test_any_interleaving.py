@@ -35,6 +35,7 @@ from models.domain.commands import (
     Resolve,
     Say,
     Snooze,
+    Tag,
     Transfer,
     Typing,
     Understood,
@@ -295,6 +296,13 @@ class RouterMachine(RuleBasedStateMachine):
                     until_ms=self.now_ms + 60_000,
                 )
             )
+
+    @rule(account=account_of, which=pick, agent=agent_of, own=mostly, tag=st.sampled_from(["vip", "VIP", "refund"]))
+    def agent_tags(self, account: str, which: int, agent: str, own: bool, tag: str) -> None:
+        found = self.about(account, which, agent, own)
+        if found:
+            words = {("remove" if which % 3 == 0 else "add"): (tag,)}
+            self.add(Tag(account=account, conversation=found[0], by=found[1], role=ROLES[found[1]], **words))
 
     @rule(account=account_of, which=pick, agent=agent_of, visitor=st.booleans())
     def somebody_types(self, account: str, which: int, agent: str, visitor: bool) -> None:
@@ -671,6 +679,14 @@ class RouterMachine(RuleBasedStateMachine):
             # an answer that a link carried over is a copy; the one it was copied from was sent
             originals = {self.key(message) for message in every if message.id in sent}
             assert {self.key(message) for message in every if message.id in answers} <= originals
+
+    @invariant()
+    def tags_stand_once_and_are_remembered(self) -> None:
+        for account in ACCOUNTS:
+            keys = self.store.accounts[account]
+            for record in keys.conversations.values():
+                assert len({tag.casefold() for tag in record.tags}) == len(record.tags)
+                assert set(record.tags) <= set(keys.tags)
 
     @invariant()
     def memory_is_bounded(self) -> None:

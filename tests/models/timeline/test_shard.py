@@ -25,6 +25,7 @@ from models.domain.commands import (
     Resolve,
     Say,
     Snooze,
+    Tag,
     Transfer,
     Typing,
 )
@@ -283,6 +284,49 @@ def test_only_who_helped_last_or_a_supervisor_reopens(desk):
 def test_only_what_was_resolved_is_reopened(desk):
     assert refused(desk.by(Reopen, desk.assigned()), "conflict")
     assert refused(desk.by(Reopen, NOWHERE), "not_found")
+
+
+def test_tags_are_added_and_removed_once_whatever_their_spelling(desk):
+    conversation = desk.assigned()
+    assert desk.by(Tag, conversation, add=("VIP", " late  parcel ", "vip")) == Done(conversation=conversation)
+    assert desk.record(conversation).tags == ("VIP", "late parcel")
+    told = len(desk.told("ann"))
+    desk.by(Tag, conversation, add=("ＶＩＰ",), remove=("never there",))
+    assert (desk.record(conversation).tags, len(desk.told("ann"))) == (("VIP", "late parcel"), told)
+    desk.by(Tag, conversation, add=("billing",), remove=("Late Parcel",))
+    assert desk.record(conversation).tags == ("VIP", "billing")
+    assert desk.keys.tags.keys() == {"VIP", "late parcel", "billing"}
+
+
+def test_tags_are_bounded_and_nothing_of_too_many_is_kept(desk):
+    conversation = desk.assigned()
+    desk.by(Tag, conversation, add=tuple(f"t{number}" for number in range(20)))
+    assert refused(desk.by(Tag, conversation, add=("one more",)), "bad_request")
+    assert refused(desk.by(Tag, conversation, add=("x" * 33,), remove=("t1",)), "bad_request")
+    assert len(desk.record(conversation).tags) == 20
+    desk.by(Tag, conversation, add=("one more",), remove=("t1",))
+    assert desk.record(conversation).tags[-1] == "one more"
+
+
+def test_only_who_holds_it_helped_last_or_supervises_tags(desk):
+    conversation = desk.assigned()
+    assert refused(desk.by(Tag, conversation, by="bob", add=("x",)), "forbidden")
+    desk.by(Tag, conversation, by="sue", role="supervisor", add=("seen",))
+    desk.by(Resolve, conversation)
+    told = len(desk.told("ann"))
+    assert refused(desk.by(Tag, conversation, by="bob", add=("x",)), "forbidden")
+    assert desk.by(Tag, conversation, add=("done",)) == Done(conversation=conversation)
+    assert desk.record(conversation).tags == ("seen", "done")
+    assert len(desk.told("ann")) == told
+    assert refused(desk.by(Tag, NOWHERE, add=("x",)), "not_found")
+
+
+def test_tags_go_along_with_a_link(desk):
+    desk.by(Tag, desk.assigned("v1"), add=("VIP", "parcel"))
+    target = desk.assigned("u1")
+    desk.by(Tag, target, add=("vip",))
+    link(desk, "v1", "u1")
+    assert desk.record(target).tags == ("vip", "parcel")
 
 
 def test_a_transfer_needs_exactly_one_goal(desk):
