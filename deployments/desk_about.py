@@ -6,6 +6,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from cluster.bot import taxonomy_of
+from cluster.budgets import reply_budgets
 from cluster.settings import Settings
 from cluster.settings_sections import AccountSettings
 from cluster.store.about import AboutStore
@@ -15,7 +16,7 @@ from models.domain.errors import Forbidden, NotFound
 from models.domain.ids import is_contact_id
 from models.intent.taxonomy import Taxonomy
 from models.protocol import methods
-from models.protocol.about import AccountAbout, Colleague, ContactAbout, IntentName
+from models.protocol.about import AccountAbout, Colleague, ContactAbout, IntentName, ReplyBudget
 from models.protocol.search import HistorySearch, SearchResult
 from models.search.words import query_of
 from models.security.tokens import AgentClaims
@@ -34,6 +35,7 @@ class DeskAbout:
         searching: looks for words in what was said.
         taxonomy: the intents of this system's model.
         answer_within_s: account -> seconds within which a contact shall get an answer.
+        budgets: account -> its inboxes whose vendors count answers.
     """
 
     def __init__(
@@ -44,7 +46,9 @@ class DeskAbout:
         here: WhoIsHere,
         taxonomy: Taxonomy,
         answer_within_s: Callable[[str], float],
+        budgets: Callable[[str], list[ReplyBudget]],
     ) -> None:
+        self._budgets = budgets
         self._searching = searching
         self._store = store
         self._here = here
@@ -74,6 +78,7 @@ class DeskAbout:
             canned=await self._store.canned(claims.account),
             answer_within_s=self._answer_within_s(claims.account),
             tags=await self._store.tags(claims.account),
+            budgets=self._budgets(claims.account),
         )
 
     async def _contact(self, claims: AgentClaims, params: methods.ContactRef) -> ContactAbout:
@@ -119,4 +124,8 @@ def make_desk_about(settings: Settings, redis: Redis, here: WhoIsHere) -> DeskAb
         here=here,
         taxonomy=taxonomy_of(settings.intent),
         answer_within_s=lambda account: settings.accounts.get(account, usual).answer_within_s,
+        budgets=lambda account: [
+            ReplyBudget(inbox, budget.answers, budget.within_ms / 1000)
+            for inbox, budget in sorted(reply_budgets(settings, account).items())
+        ],
     )

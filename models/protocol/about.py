@@ -69,6 +69,14 @@ class Canned(msgspec.Struct, frozen=True):
     text: Annotated[str, Meta(description="What it says.")]
 
 
+class ReplyBudget(msgspec.Struct, frozen=True):
+    """How many answers the vendor of an inbox takes until the contact writes again."""
+
+    inbox: Annotated[str, Meta(description="Id of the inbox.")]
+    answers: Annotated[int, Meta(description="Answers; a text that is sent in parts counts as often as it has parts.")]
+    within_s: Annotated[float, Meta(description="Seconds after the contact's message within which it takes them.")]
+
+
 class AccountAbout(msgspec.Struct, frozen=True):
     """What a desk must know of its account."""
 
@@ -78,6 +86,7 @@ class AccountAbout(msgspec.Struct, frozen=True):
     canned: Annotated[list[Canned], Meta(description="The canned answers, by name.")]
     answer_within_s: Annotated[float, Meta(description="Seconds within which a contact shall get an answer.")]
     tags: Annotated[list[str], Meta(description="The tags in use, those used last first; at most 500.")] = []
+    budgets: Annotated[list[ReplyBudget], Meta(description="The inboxes whose vendors count answers.")] = []
 
 
 class FoundInMessages(msgspec.Struct, frozen=True):

@@ -4,6 +4,7 @@ from typing import Protocol
 
 import msgspec
 
+from models.channels.budget import OWN_CHANNELS, give_back, over_budget
 from models.domain.commands import (
     Accept,
     Decline,
@@ -29,8 +30,6 @@ from models.timeline.cache import Contact, Conversation
 from models.timeline.turn import Turn, message_event, record_event, refuse, refuse_state
 
 _encode = msgspec.json.Encoder().encode
-#: Channels whose contacts read on our own sockets or poll the API; all others are sent by an outbox.
-OWN_CHANNELS = frozenset(("web", "api"))
 
 
 class ByAgent(Protocol):
@@ -85,9 +84,9 @@ def say(turn: Turn, command: Say, found: Held | None) -> Receipt | Refusal:
     if refusal is not None or found is None:
         return refusal or refuse(NotFound, "no such conversation")
     contact, conversation = found
-    thread = conversation.thread_on(command.channel)
-    if thread is None:
-        return refuse(BadRequest, f"this conversation has no thread on channel {command.channel[:64]!r}")
+    thread = _thread_for(turn, command, conversation)
+    if isinstance(thread, Refusal):
+        return thread
     if conversation.record.state == "offered" and conversation.record.agent == command.by:
         _take(turn, contact, conversation)
     elif conversation.record.state == "bot":
@@ -113,6 +112,19 @@ def say(turn: Turn, command: Say, found: Held | None) -> Receipt | Refusal:
     if not command.internal:
         send(turn, contact, message, data, thread)
     return turn.receipt(conversation)
+
+
+def _thread_for(turn: Turn, command: Say, conversation: Conversation) -> Thread | Refusal:
+    """Return where an answer goes; refused where its vendor would not take it."""
+    thread = conversation.thread_on(command.channel)
+    if thread is None:
+        return refuse(BadRequest, f"this conversation has no thread on channel {command.channel[:64]!r}")
+    budget = turn.budgets.get(thread.inbox)
+    if budget is None or command.internal:
+        return thread
+    spent = conversation.spent.get(thread.channel)
+    words = over_budget(budget, spent, thread.channel, command.text, turn.now_ms)
+    return refuse(Conflict, words) if words else thread
 
 
 def send(turn: Turn, contact: Contact, message: Message, data: bytes, thread: Thread) -> None:
@@ -311,6 +323,8 @@ def delivered(turn: Turn, command: Delivered, found: Held | None) -> Done | Refu
     if found is None:
         return refuse(NotFound, "no such conversation")
     contact, conversation = found
+    if command.state == "failed":
+        give_back(conversation.spent, int(command.message.rpartition("-")[2]))
     if conversation.record.state in HELD_STATES:
         event = _encode(
             {"type": "delivery", "message": command.message, "state": command.state, "detail": command.detail}

@@ -10,11 +10,13 @@ The flow of a batch::
                                                                                     └─ failed: forget()
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
 
+from models.channels.budget import Budget
 from models.domain.commands import (
     Accept,
     Adopt,
@@ -47,7 +49,7 @@ from models.timeline import agent_side, bot_side, contact_side, dispatcher_side
 from models.timeline.bot_part import BotPart, Question
 from models.timeline.cache import Contact, Conversation, LoadedContact
 from models.timeline.changes import Changes
-from models.timeline.turn import Turn, refuse
+from models.timeline.turn import Rules, Turn, refuse
 
 _BY_CONTACT: dict[type[Command], Callable[[Turn, Any], AnyReply]] = {
     Receive: contact_side.receive,
@@ -132,13 +134,19 @@ class Shard:
         entropy: gives that many random bytes from the operating system.
         cached_contacts: how many contacts are kept in memory; the longest untouched are dropped first.
         bot: its part in the conversations.
+        budgets: inbox -> how many answers its vendor takes until the contact writes again.
     """
 
     def __init__(
-        self, *, entropy: Callable[[int], bytes], cached_contacts: int = 50_000, bot: BotPart = _NO_BOT
+        self,
+        *,
+        entropy: Callable[[int], bytes],
+        cached_contacts: int = 50_000,
+        bot: BotPart = _NO_BOT,
+        budgets: Mapping[str, Budget] = MappingProxyType({}),
     ) -> None:
         self._entropy = entropy
-        self._bot = bot
+        self._rules = Rules(bot, budgets)
         self._cached_contacts = cached_contacts
         self._contacts: dict[str, Contact] = {}
         #: conversation -> its contact, for the conversations in memory.
@@ -184,7 +192,7 @@ class Shard:
             now_ms: Unix time, in milliseconds.
             bot_room: how many messages the bot can take on; 0 while it is off or has too much to do.
         """
-        turn = Turn(now_ms, self._entropy, self._contacts, self.dispatcher_epochs, self._bot, bot_room)
+        turn = Turn(now_ms, self._entropy, self._contacts, self.dispatcher_epochs, self._rules, bot_room)
         replies: list[AnyReply] = []
         answer = replies.append
         receive = contact_side.receive

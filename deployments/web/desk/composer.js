@@ -1,9 +1,13 @@
 /** Where the agent writes: a draft per conversation, notes, suggested and canned answers, emoji, the channel. */
 import { fill, h, icon, setAttribute, setText } from "../shared/dom.js";
+import { dateTime } from "../shared/dates.js";
 import { View, channelName, nameOf } from "./view.js";
-import { t } from "./words.js";
+import { t, words } from "./words.js";
 
 const MOST_CANNED = 8;
+/** From here on the end of a reply budget is told in a colour. */
+const BUDGET_LOW = 2;
+const BUDGET_WORDS = { late: "budgetLate", spent: "budgetSpent", long: "budgetLong" };
 const EMOJI =
   "😀 😄 😅 😂 🙂 😉 😊 😍 🤔 😕 😟 😢 😮 😴 👍 👎 👌 🙏 👏 💪 🤝 👋 ✌️ 🎉 ❤️ 💔 ⭐ 🔥 ✅ ❌ ⚠️ ❓ ❗ 📦 🚚 📍 📞 ✉️ 📅 ⏰ 💳 💰 🧾 🎁 🔒 🔑 🔧 🛠️".split(" ");
 
@@ -21,7 +25,7 @@ class Composer extends View {
       rows: 1,
       dir: "auto",
       maxLength: 100_000,
-      "aria-describedby": "compose-hint",
+      "aria-describedby": "compose-hint compose-budget",
       "aria-controls": "canned-list",
       oninput: () => this.#typed(),
       onkeydown: (event) => this.#key(event),
@@ -37,6 +41,7 @@ class Composer extends View {
     );
     this.sendButton = h("button", { class: "button primary", type: "button", onclick: () => this.#send() });
     this.hint = h("p", { class: "hint", id: "compose-hint" }, t("sendHint"));
+    this.budget = h("p", { class: "budget", id: "compose-budget", role: "status", hidden: true });
     this.offerBar = h("div", { class: "offer-bar", hidden: true });
     this.closed = h("div", { class: "closed-bar", hidden: true });
     this.editor = h(
@@ -50,6 +55,7 @@ class Composer extends View {
         this.emoji,
         h("div", { class: "tabs", role: "group" }, this.replyTab, this.noteTab, this.channel),
         this.text,
+        this.budget,
         h("div", { class: "box-foot" }, this.emojiButton, this.hint, this.sendButton),
       ),
     );
@@ -58,6 +64,7 @@ class Composer extends View {
     this.follow(["case"], (ids) => ids.includes(this.#id) && this.#showState());
     this.follow(["draft"], (ids) => ids.includes(this.#id) && this.#showDraft());
     this.follow(["list", "connection", "account"], () => this.#showState());
+    this.follow(["tick"], () => this.#showBudget());
     this.#show();
   }
 
@@ -108,7 +115,26 @@ class Composer extends View {
     if (mine) {
       this.#showSuggestions();
       this.#showChannels(found);
+      this.#showBudget();
     }
+  }
+
+  /** What the vendor still takes: told before it is used up, and what goes on when it is. */
+  #showBudget() {
+    const found = this.model.case(this.#id);
+    const draft = this.model.draft(this.#id);
+    const budget = found && !this.editor.hidden && !draft.internal ? this.model.budget(this.#id) : null;
+    this.budget.hidden = !budget;
+    this.sendButton.disabled = !draft.text.trim() || Boolean(budget?.over);
+    if (!budget) return;
+    const { left, answers, until, over } = budget;
+    const channel = channelName(budget.channel);
+    const name = nameOf(found.record);
+    const others = new Set((found.record.threads ?? []).map((each) => each.channel)).size > 1;
+    const word = over ? BUDGET_WORDS[over] : left <= BUDGET_LOW ? "budgetLow" : "budgetLeft";
+    const text = t(word, { n: left, left, answers, channel, name, time: dateTime(words.language, until) });
+    setText(this.budget, over && others ? `${text} ${t("budgetOther")}` : text);
+    setAttribute(this.budget, "class", `budget${over ? " is-over" : left <= BUDGET_LOW ? " is-low" : ""}`);
   }
 
   #showOffer(found) {
@@ -221,8 +247,8 @@ class Composer extends View {
       this.sendButton.dataset.word = word;
       fill(this.sendButton, icon(draft.internal ? "note" : "send", 16), word);
     }
-    this.sendButton.disabled = !draft.text.trim();
     this.#showState();
+    this.#showBudget();
     this.#grow();
   }
 
@@ -236,7 +262,7 @@ class Composer extends View {
   #typed() {
     const draft = this.model.draft(this.#id);
     this.model.setDraft(this.#id, { ...draft, text: this.text.value });
-    this.sendButton.disabled = !this.text.value.trim();
+    this.#showBudget();
     if (!draft.internal && this.text.value.trim() && !this.text.value.startsWith("/")) this.model.tellTyping(this.#id);
     this.#grow();
     this.#showMenu();

@@ -2,6 +2,7 @@
 import { shortDate } from "../shared/dates.js";
 import { fill, h, icon } from "../shared/dom.js";
 import { hueOf, shortCode } from "./standing.js";
+import { canTag, tagChips } from "./tags.js";
 import { View, channelName, intentName, nameOf, recordState, stateName } from "./view.js";
 import { t, words } from "./words.js";
 
@@ -33,6 +34,7 @@ class SidePane extends View {
     fill(
       this,
       this.#contact(found.record, about),
+      this.#tags(found),
       this.#intent(found),
       this.#found(about),
       this.#state(found),
@@ -75,6 +77,22 @@ class SidePane extends View {
         ),
       ),
       !about && h("p", { class: "muted" }, t(this.model.online ? "loading" : "aboutOffline")),
+    );
+  }
+
+  #tags(found) {
+    const tags = found.record.tags ?? [];
+    const can = canTag(this.model, found);
+    return this.#section(
+      t("tags"),
+      h(
+        "div",
+        { class: "tag-line" },
+        tags.length > 0 && h("ul", { class: "tag-chips" }, tagChips(tags, can ? (tag) => this.model.untag(found.id, tag) : null)),
+        can
+          ? h("button", { class: "chip", type: "button", title: `${t("tagAdd")} (L)`, onclick: () => this.dispatchEvent(new CustomEvent("act", { bubbles: true, detail: "tags" })) }, `+ ${t("tagAdd")}`)
+          : !tags.length && h("span", { class: "muted" }, t("tagsNone")),
+      ),
     );
   }
 

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from models.channels.budget import OWN_CHANNELS, Budget
 from models.desk.state import DeskState
 from models.domain.commands import (
     Accept,
@@ -45,7 +46,6 @@ from models.domain.errors import StaleEpoch
 from models.domain.ids import contact_id, slot_of_contact
 from models.domain.message import Message
 from models.intent.understanding import Understanding
-from models.timeline.agent_side import OWN_CHANNELS
 from tests.bots import SURE, UNSURE
 from tests.models.timeline.routers import RouterModel, TurnFailed
 from tests.models.timeline.truthful_store import TruthfulStore
@@ -54,6 +54,7 @@ ACCOUNTS = ("acme", "bolt")
 AGENTS = ("ann", "bob", "sue")
 ROLES = {"ann": "agent", "bob": "agent", "sue": "supervisor"}
 IDENTITIES = (("web", "web", "v1"), ("web", "web", "v2"), ("wechat", "wx", "o1"), ("user", "", "u1"))
+BUDGETS = {"wx": Budget(answers=1, within_ms=1_000_000_000)}
 _message = msgspec.json.Decoder(Message)
 
 pick = st.integers(0, 11)
@@ -68,7 +69,7 @@ class RouterMachine(RuleBasedStateMachine):
         super().__init__()
         self.store = TruthfulStore()
         self.now_ms = 1_000_000
-        self.router = RouterModel(self.store, cached_contacts=2)
+        self.router = RouterModel(self.store, cached_contacts=2, budgets=BUDGETS)
         self.ghosts: list[RouterModel] = []
         self.batch: list[AnyCommand] = []
         self.serial = 0
@@ -82,6 +83,8 @@ class RouterMachine(RuleBasedStateMachine):
         self.exports: list[tuple[str, str, str, Exported]] = []
         self.seen_sizes: dict[tuple[str, str], int] = {}
         self.bot_room = 0
+        self.failed: set[str] = set()  # answers of which an outbox ever said that they failed
+        self.linked: set[str] = set()  # accounts in which messages were carried over
         self.humans: set[str] = set()  # conversations that were not the bot's at some time
 
     @initialize(eager=st.booleans(), bots=st.booleans())
@@ -317,6 +320,8 @@ class RouterMachine(RuleBasedStateMachine):
         outbox = self.store.accounts[account].outbox
         if outbox:
             out = outbox[which % len(outbox)]
+            if state == "failed":
+                self.failed.add(out.message)
             self.add(Delivered(account=account, conversation=out.conversation, message=out.message, state=state))
 
     @rule(account=account_of, which=pick, agent=agent_of)
@@ -369,6 +374,7 @@ class RouterMachine(RuleBasedStateMachine):
     @rule(which=pick, stops=st.booleans(), fate=fates)
     def link_goes_on(self, which: int, stops: bool, fate: str) -> None:
         account, source, target, exported = self.exports.pop(which % len(self.exports))
+        self.linked.add(account)
         keys = self.store.accounts[account]
         if source == self.home(account, target) or not self.adopted_is_known(account, source, target):
             return
@@ -415,7 +421,7 @@ class RouterMachine(RuleBasedStateMachine):
             return None
         except StaleEpoch:
             # a ghost was the first to write in this account, with a newer epoch: the process ends, another starts
-            self.router = RouterModel(self.store, cached_contacts=2)
+            self.router = RouterModel(self.store, cached_contacts=2, budgets=BUDGETS)
             return None
         self.batch = []
         for command, reply in zip(commands, replies, strict=True):
@@ -457,7 +463,7 @@ class RouterMachine(RuleBasedStateMachine):
     def router_dies_and_another_takes_over(self, cached: int) -> None:
         """The old one does not know that it is dead."""
         self.ghosts = [*self.ghosts[-1:], self.router]
-        self.router = RouterModel(self.store, cached_contacts=cached)
+        self.router = RouterModel(self.store, cached_contacts=cached, budgets=BUDGETS)
 
     @precondition(lambda self: self.ghosts)
     @rule(account=account_of, which=pick)
@@ -687,6 +693,19 @@ class RouterMachine(RuleBasedStateMachine):
             for record in keys.conversations.values():
                 assert len({tag.casefold() for tag in record.tags}) == len(record.tags)
                 assert set(record.tags) <= set(keys.tags)
+
+    @invariant()
+    def no_vendor_gets_more_answers_than_it_takes(self) -> None:
+        for account in ACCOUNTS:
+            if account in self.linked:
+                continue  # what was carried over had been sent elsewhere
+            for name in self.store.accounts[account].sessions:
+                spent = 0
+                for message in self.messages(account, name):
+                    if message.channel in OWN_CHANNELS or message.internal or message.author == "system":
+                        continue
+                    spent = 0 if message.author == "contact" else spent + (message.id not in self.failed)
+                    assert message.author != "agent" or spent <= BUDGETS["wx"].answers
 
     @invariant()
     def memory_is_bounded(self) -> None:

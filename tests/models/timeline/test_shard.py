@@ -470,6 +470,69 @@ def test_nobody_rates_a_case_of_somebody_else(desk):
     assert desk.record(conversation).rating == 0
 
 
+# -- reply budgets -----------------------------------------------------------------------------------------
+
+
+def test_a_vendor_gets_as_many_answers_as_it_takes_until_the_contact_writes_again(desk):
+    conversation = desk.assigned(channel="wechat")
+    for _ in range(3):
+        assert isinstance(desk.say(conversation), Receipt)
+    assert refused(desk.say(conversation), "conflict")
+    assert isinstance(desk.say(conversation, internal=True), Receipt)
+    assert len(desk.keys.outbox) == 3
+    desk.write(channel="wechat")
+    assert isinstance(desk.say(conversation), Receipt)
+
+
+def test_a_budget_is_read_off_the_messages_after_a_restart(desk):
+    conversation = desk.assigned(channel="wechat")
+    for _ in range(3):
+        desk.say(conversation)
+    desk.say(conversation, internal=True)
+    desk.restart()
+    assert refused(desk.say(conversation), "conflict")
+
+
+def test_an_answer_sent_again_is_a_repetition_and_not_one_too_many(desk):
+    conversation = desk.assigned(channel="wechat")
+    receipts = [desk.say(conversation, client_id=name) for name in "abc"]
+    assert desk.say(conversation, client_id="c").seq == receipts[-1].seq
+
+
+def test_an_answer_that_the_vendor_refused_does_not_count(desk):
+    conversation = desk.assigned(channel="wechat")
+    answers = [desk.say(conversation) for _ in range(3)]
+    name = f"{conversation}-{answers[0].seq}"
+    desk.ask(Delivered(account="acme", conversation=conversation, message=name, state="failed", detail="busy"))
+    assert isinstance(desk.say(conversation), Receipt)
+    assert refused(desk.say(conversation), "conflict")
+
+
+def test_after_a_time_without_a_word_of_the_contact_no_answer_is_taken(desk):
+    conversation = desk.assigned(channel="wechat")
+    desk.now_ms += 100_000
+    assert "has not written on wechat" in desk.say(conversation).detail
+    desk.write(channel="wechat")
+    assert isinstance(desk.say(conversation), Receipt)
+
+
+def test_a_text_in_parts_counts_for_each_of_them(desk):
+    conversation = desk.assigned(channel="wechat")
+    assert isinstance(desk.say(conversation, text="x" * 4_000), Receipt)
+    assert "is 2 messages" in desk.say(conversation, text="x" * 2_049).detail
+    assert isinstance(desk.say(conversation), Receipt)
+
+
+def test_another_channel_has_a_budget_of_its_own(desk):
+    conversation = desk.assigned()
+    desk.write(contact=desk.contact(), channel="wechat")
+    for _ in range(3):
+        desk.say(conversation)
+    assert refused(desk.say(conversation), "conflict")
+    for _ in range(9):
+        assert isinstance(desk.say(conversation, channel="web"), Receipt)
+
+
 # -- typing and deliveries ------------------------------------------------------------------------------
 
 
