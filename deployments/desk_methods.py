@@ -14,6 +14,7 @@ from cluster.clients import RouterClient
 from cluster.store.reading import Reading
 from cluster.store.valkey import STORE_DOWN
 from deployments.desk_about import DeskAbout
+from deployments.desk_contacts import DeskContacts
 from models.domain.commands import Accept, AnyCommand, Decline, Receipt, Reopen, Resolve, Say, Snooze, Tag, Transfer
 from models.domain.errors import NotFound, RaydeskError, TooLarge, Unavailable
 from models.domain.ids import is_conversation_id, message_id
@@ -75,6 +76,7 @@ class DeskMethods:
             "presence.set": self._presence,
             "history.page": self._history,
             **about.table,
+            **DeskContacts(router).table,
         }
         if self.table.keys() != methods.http_methods().keys():
             raise TypeError("the methods of POST /rpc and their handlers differ")

@@ -100,6 +100,7 @@ class AboutStore:
             seen=seen.decode() if seen else "",
             conversations=[msgspec.Raw(record) for record in records],
             found=await self._found(account, names[:1]),
+            joined=person.joined,
         )
 
     async def _records(self, account: str, conversations: list[str]) -> list[bytes]:

@@ -196,8 +196,9 @@ async def contact_cases(redis: Redis, reading: Reading, account: str, contact: s
     if person is None:
         raise NotFound("no such contact")
     own = [contact_id(account, each.channel, each.inbox, each.external_id) for each in person.identities]
+    joined = [each.contact for each in person.joined if not each.undone_ms]
     async with redis.pipeline(transaction=False) as pipe:
-        for each in dict.fromkeys([contact, *own]):
+        for each in dict.fromkeys([contact, *own, *joined]):
             pipe.lrange(keys.cases(account, each), 0, _MOST_CASES - 1)
         lists = cast("list[list[bytes]]", await pipe.execute())
     return sorted({name.decode() for names in lists for name in names}, reverse=True)[:_MOST_CASES]

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from models.domain.conversation import Thread
+from models.domain.conversation import Joined, Thread
 from models.protocol.params import Params, Status
 from models.protocol.results import RecordJson
 
@@ -28,6 +28,13 @@ class ContactRef(Params, frozen=True):
     """One contact."""
 
     contact: Annotated[str, Meta(min_length=1, max_length=64, description="Id of the contact.")]
+
+
+class ContactPair(Params, frozen=True):
+    """Two contacts that are one person, or are not."""
+
+    contact: Annotated[str, Meta(min_length=1, max_length=64, description="Id of the contact that goes on.")]
+    other: Annotated[str, Meta(min_length=1, max_length=64, description="Id of the one that is joined with it.")]
 
 
 class CannedPut(Params, frozen=True):
@@ -110,3 +117,6 @@ class ContactAbout(msgspec.Struct, frozen=True):
         list[RecordJson], Meta(description=f"Its newest conversations, at most {MOST_CONVERSATIONS}, newest first.")
     ]
     found: Annotated[FoundInMessages, Meta(description="The numbers in its newest messages.")]
+    joined: Annotated[
+        tuple[Joined, ...], Meta(description="The contacts that agents joined with it, oldest first, undone ones too.")
+    ] = ()

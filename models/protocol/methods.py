@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from models.protocol.about import AccountAbout, CannedPut, CannedRef, ContactAbout, ContactRef
+from models.protocol.about import AccountAbout, CannedPut, CannedRef, ContactAbout, ContactPair, ContactRef
 from models.protocol.params import (
     ConversationRate,
     ConversationRef,
@@ -213,6 +213,24 @@ METHODS: tuple[Method, ...] = (
         http=True,
         errors=("not_found", "unavailable"),
         summary="Tell who a contact of the account is: identities, conversations, and the numbers in its messages.",
+    ),
+    Method(
+        "contact.join",
+        ("desk",),
+        ContactPair,
+        Ok,
+        http=True,
+        errors=_OWN,
+        summary="Let two contacts be one person from now on; an agent must hold the conversation of the first.",
+    ),
+    Method(
+        "contact.part",
+        ("desk",),
+        ContactPair,
+        Ok,
+        http=True,
+        errors=_OWN,
+        summary="Undo a join: the other contact is one of its own again. What was said meanwhile stays where it is.",
     ),
     Method(
         "account.about",

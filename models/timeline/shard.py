@@ -30,11 +30,13 @@ from models.domain.commands import (
     Fence,
     Move,
     Offer,
+    Part,
     Rate,
     Receive,
     Release,
     Reopen,
     Resolve,
+    Return,
     Say,
     Snooze,
     Tag,
@@ -45,7 +47,7 @@ from models.domain.commands import (
 from models.domain.conversation import Placement
 from models.domain.errors import BadRequest, InvalidId
 from models.domain.ids import slot_of_contact, slot_of_conversation
-from models.timeline import agent_side, bot_side, contact_side, dispatcher_side
+from models.timeline import agent_side, bot_side, contact_side, dispatcher_side, joining
 from models.timeline.bot_part import BotPart, Question
 from models.timeline.cache import Contact, Conversation, LoadedContact
 from models.timeline.changes import Changes
@@ -56,6 +58,8 @@ _BY_CONTACT: dict[type[Command], Callable[[Turn, Any], AnyReply]] = {
     Export: contact_side.export,
     Adopt: contact_side.adopt,
     Move: contact_side.move,
+    Return: joining.go_back,
+    Part: joining.part,
 }
 _BY_CONVERSATION: dict[type[Command], Callable[[Turn, Any, agent_side.Held | None], AnyReply]] = {
     Say: agent_side.say,
@@ -109,7 +113,7 @@ def slot_of(command: AnyCommand) -> int:
     Raises:
         InvalidId: the contact or conversation it names is not an id.
     """
-    if isinstance(command, (Receive, Export, Adopt, Move)):
+    if isinstance(command, (Receive, Export, Adopt, Move, Return, Part)):
         return slot_of_contact(command.contact)
     if isinstance(command, Fence):
         return command.slot
@@ -120,7 +124,7 @@ def _needs(command: AnyCommand) -> tuple[str, str]:
     """Return the contact and the conversation that must be in memory to decide a command; empty means none."""
     if isinstance(command, Fence):
         return "", ""
-    if isinstance(command, (Export, Adopt, Move)):
+    if isinstance(command, (Export, Adopt, Move, Return, Part)):
         return command.contact, ""
     if isinstance(command, (Receive, Typing)):
         return command.contact, command.conversation

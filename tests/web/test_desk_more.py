@@ -65,6 +65,7 @@ def test_tags_by_keyboard_with_completion_and_in_every_tab(desk, local):
     expect(desk.page.locator(".tag-option")).to_have_text(["vi new".replace(" ", ""), "VIP"])
     desk.press("ArrowDown", "Enter")
     wait_until(lambda: local.record(second).get("tags") == ["VIP"], 20, "the tag in use to be chosen")
+    expect(desk.page.locator("dialog .tag-chip")).to_have_text(["VIP"])
     desk.press("Backspace")
     wait_until(lambda: not local.record(second).get("tags"), 20, "the last tag to be removed")
     desk.press("Escape")
@@ -206,3 +207,35 @@ def test_when_one_channel_takes_no_more_the_answer_goes_on_another(desk, local):
     desk.sees("on the page then")
     wait_until(lambda: len(local.stored(conversation)) == 8, 20, "the answer to be stored")
     assert json.loads(local.stored(conversation)[-1])["channel"] == "web"
+
+
+# -- two contacts that are one ------------------------------------------------------------------------------
+
+
+def test_two_contacts_are_joined_after_a_look_and_parted_again(desk, local):
+    first = local.write("join-1", "here I am on the page")
+    desk.take()
+    second = local.write("join-2", "and here my umbrella order", channel="wechat")
+    desk.take()
+    desk.rows.filter(has_text="here I am on the page").click()
+    desk.page.get_by_role("button", name="Join with another contact").click()
+    desk.page.get_by_label("Words in what the other contact said").fill("umbrella")
+    choice = desk.page.locator("dialog .choice", has_text="umbrella")
+    expect(choice).to_have_count(1)
+    choice.click()
+    dialog = desk.page.locator("dialog")
+    expect(dialog).to_contain_text("becomes the same person as")
+    expect(dialog).to_contain_text("Their open conversation goes on in this one.")
+    dialog.get_by_role("button", name="Join", exact=True).click()
+    desk.sees("and here my umbrella order")
+    expect(desk.page.locator("rd-side .joined")).to_contain_text("joined by alice")
+    expect(desk.page.locator("rd-side .identities li")).to_have_count(2)
+    expect(desk.rows).to_have_count(1)
+    assert local.record(second)["state"] == "merged"
+    assert [each["channel"] for each in local.record(first)["threads"]] == ["wechat", "web"]
+    desk.page.once("dialog", lambda dialog: dialog.accept())
+    desk.page.get_by_role("button", name="Undo: ").click()
+    expect(desk.page.locator("rd-side .joined")).to_contain_text("parted again by alice")
+    expect(desk.page.locator("rd-side .identities li")).to_have_count(1)
+    expect(desk.offers.first).to_contain_text("umbrella")
+    assert [each["channel"] for each in local.record(first)["threads"]] == ["web"]

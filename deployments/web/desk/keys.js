@@ -23,6 +23,7 @@ export const KEYS = [
       ["keySnooze", "S"],
       ["keyResolve", "E"],
       ["keyTags", "L"],
+      ["keyJoin", "U"],
     ],
   ],
   [
@@ -58,6 +59,7 @@ const BY_CODE = {
   KeyS: "snooze",
   KeyE: "resolve",
   KeyL: "tags",
+  KeyU: "join",
   KeyH: "search",
   KeyR: "reply",
   KeyN: "note",

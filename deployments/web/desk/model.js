@@ -624,6 +624,33 @@ export class Model extends Emitter {
     }
   }
 
+  /** Ask who a contact is, now. */
+  about(contact) {
+    return this.line.call("contact.about", { contact });
+  }
+
+  /** Let another contact be the same person as the one on show. */
+  async join(contact, other) {
+    await this.line.call("contact.join", { contact, other });
+    await this.#aboutAgain(contact);
+  }
+
+  /** Undo that; a refusal is told. */
+  async part(contact, other) {
+    try {
+      await this.line.call("contact.part", { contact, other });
+      await this.#aboutAgain(contact);
+    } catch (error) {
+      this.#actFailed(error);
+    }
+  }
+
+  async #aboutAgain(contact) {
+    const about = this.abouts.get(contact);
+    if (about) about.readAt = -Infinity;
+    await this.loadAbout(contact);
+  }
+
   /** Look through what was said in the account, or with one contact, from a cursor back. */
   search(query, contact, cursor) {
     return this.line.call("history.search", { query, contact, cursor });

@@ -153,13 +153,16 @@ class TagEditor {
 
   async #change(add, remove) {
     setText(this.error, "");
+    // at once, so that the next one can be typed while this one is stored
+    if (add.length) this.input.value = "";
+    this.#offer();
+    this.input.focus();
     try {
       await this.model.tag(this.id, add, remove);
-      if (add.length) this.input.value = "";
     } catch (problem) {
       setText(this.error, problem.name === "LineBroken" ? t("notKnown") : problem.message);
+      if (add.length && !this.input.value) this.input.value = add[0];
     }
     this.#show();
-    this.input.focus();
   }
 }

@@ -28,12 +28,15 @@ from models.domain.commands import (
     Move,
     Moved,
     Offer,
+    Part,
+    Parted,
     Receipt,
     Receive,
     Refusal,
     Release,
     Reopen,
     Resolve,
+    Return,
     Say,
     Snooze,
     Tag,
@@ -371,8 +374,8 @@ class RouterMachine(RuleBasedStateMachine):
         return message.inbox, message.source_id
 
     @precondition(lambda self: self.exports)
-    @rule(which=pick, stops=st.booleans(), fate=fates)
-    def link_goes_on(self, which: int, stops: bool, fate: str) -> None:
+    @rule(which=pick, stops=st.booleans(), fate=fates, by=st.sampled_from(["", "ann"]))
+    def link_goes_on(self, which: int, stops: bool, fate: str, by: str) -> None:
         account, source, target, exported = self.exports.pop(which % len(self.exports))
         self.linked.add(account)
         keys = self.store.accounts[account]
@@ -390,6 +393,7 @@ class RouterMachine(RuleBasedStateMachine):
             external_id=where[2],
             record=exported.record,
             messages=exported.messages,
+            by=by,
         )
         replies = self.run(fate, [adopt])
         if not replies or stops or not isinstance(replies[-1], Done):
@@ -402,8 +406,34 @@ class RouterMachine(RuleBasedStateMachine):
                 conversation=exported.record.id if exported.record else "",
                 into_conversation=replies[-1].conversation,
                 length=exported.length,
+                joined_ms=replies[-1].at_ms,
             )
         )
+
+    @rule(account=account_of, which=st.integers(0, 2), into=st.integers(0, 2), fate=fates, undone=st.booleans())
+    def an_agent_joins(self, account: str, which: int, into: int, fate: str, undone: bool) -> None:
+        """All steps at once, as they nearly always come; and all of their undoing."""
+        begun = len(self.exports)
+        self.link_begins(account, which, into)
+        if len(self.exports) > begun:
+            self.link_goes_on(len(self.exports) - 1, stops=False, fate="stored", by="ann")
+            self.run(fate)
+        if undone:
+            self.a_join_is_undone(account, 0, stops=False, fate="stored")
+            self.run(fate)
+
+    @rule(account=account_of, which=pick, stops=st.booleans(), fate=fates)
+    def a_join_is_undone(self, account: str, which: int, stops: bool, fate: str) -> None:
+        people = self.store.accounts[account].contacts
+        joins = [(each, joined) for each in people.values() for joined in each.joined if not joined.undone_ms]
+        if not joins or self.unanswered_end():
+            return
+        home, joined = joins[which % len(joins)]
+        about = {"account": account, "by": "ann", "at_ms": joined.at_ms}
+        back = Return(contact=joined.contact, left=home.id, conversation=home.open, **about)
+        replies = self.run(fate, [back])
+        if replies and not stops:
+            self.batch.append(Part(contact=home.id, source=joined.contact, **about))
 
     # -- turns, crashes, ghosts -------------------------------------------------------------------------
 
@@ -439,7 +469,7 @@ class RouterMachine(RuleBasedStateMachine):
             assert isinstance(reply, Refusal), reply
 
     def check_receipt(self, command: Receive | Say, reply: object) -> None:
-        if isinstance(reply, Moved):
+        if isinstance(reply, Moved | Parted):
             self.add(msgspec.structs.replace(command, contact=reply.contact))
             return
         if isinstance(reply, Refusal):
