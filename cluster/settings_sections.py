@@ -356,6 +356,18 @@ class InboxSettings(Section):
         examples=["https://api.weixin.qq.com"],
         description="WeChat: base URL of the vendor's API.",
     )
+    reply_budget: int = Field(
+        default=5,
+        ge=0,
+        le=1_000,
+        description="WeChat: answers that it takes after a message of the contact, refused beyond; 0 = do not count.",
+    )
+    reply_within_s: float = Field(
+        default=172_800.0,
+        gt=0,
+        le=31_536_000,
+        description="WeChat: seconds after a message of the contact within which it takes answers.",
+    )
 
 
 class RaySettings(Section):

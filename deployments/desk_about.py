@@ -6,16 +6,20 @@ from typing import Any
 from redis.asyncio import Redis
 
 from cluster.bot import taxonomy_of
+from cluster.budgets import reply_budgets
 from cluster.settings import Settings
 from cluster.settings_sections import AccountSettings
 from cluster.store.about import AboutStore
 from cluster.store.dispatching import Presence
+from cluster.store.searching import SearchStore
 from models.domain.errors import Forbidden, NotFound
 from models.domain.files import MOST_FILES
 from models.domain.ids import is_contact_id
 from models.intent.taxonomy import Taxonomy
 from models.protocol import methods
-from models.protocol.about import AccountAbout, Colleague, ContactAbout, FileRules, IntentName
+from models.protocol.about import AccountAbout, Colleague, ContactAbout, FileRules, IntentName, ReplyBudget
+from models.protocol.search import HistorySearch, SearchResult
+from models.search.words import query_of
 from models.security.tokens import AgentClaims
 from models.timeline.agent_side import FILE_CHANNELS
 
@@ -30,20 +34,26 @@ class DeskAbout:
     Args:
         store: reads it.
         here: asks the dispatcher.
+        searching: looks for words in what was said.
         taxonomy: the intents of this system's model.
         answer_within_s: account -> seconds within which a contact shall get an answer.
         file_bytes: how long a file may be; 0: none are taken.
+        budgets: account -> its inboxes whose vendors count answers.
     """
 
     def __init__(
         self,
         *,
         store: AboutStore,
+        searching: SearchStore,
         here: WhoIsHere,
         taxonomy: Taxonomy,
         answer_within_s: Callable[[str], float],
+        budgets: Callable[[str], list[ReplyBudget]],
         file_bytes: int = 0,
     ) -> None:
+        self._budgets = budgets
+        self._searching = searching
         self._store = store
         self._here = here
         self._intents = [IntentName(each.name, each.en, each.zh) for each in taxonomy]
@@ -52,6 +62,7 @@ class DeskAbout:
         self.table: dict[str, Callable[[AgentClaims, Any], Awaitable[Any]]] = {
             "account.about": self._account,
             "contact.about": self._contact,
+            "history.search": self._search,
             "canned.put": self._put,
             "canned.remove": self._remove,
         }
@@ -72,12 +83,21 @@ class DeskAbout:
             canned=await self._store.canned(claims.account),
             answer_within_s=self._answer_within_s(claims.account),
             files=self._files,
+            tags=await self._store.tags(claims.account),
+            budgets=self._budgets(claims.account),
         )
 
     async def _contact(self, claims: AgentClaims, params: methods.ContactRef) -> ContactAbout:
         if not is_contact_id(params.contact):
             raise NotFound("no such contact")
         return await self._store.contact(claims.account, params.contact)
+
+    async def _search(self, claims: AgentClaims, params: HistorySearch) -> SearchResult:
+        if params.contact and not is_contact_id(params.contact):
+            raise NotFound("no such contact")
+        return await self._searching.search(
+            claims.account, query_of(params.query), contact=params.contact, cursor=params.cursor
+        )
 
     async def _put(self, claims: AgentClaims, params: methods.CannedPut) -> methods.Ok:
         _check_leads(claims)
@@ -106,8 +126,13 @@ def make_desk_about(settings: Settings, redis: Redis, here: WhoIsHere) -> DeskAb
     usual = AccountSettings()
     return DeskAbout(
         store=AboutStore(redis),
+        searching=SearchStore(redis),
         here=here,
         taxonomy=taxonomy_of(settings.intent),
         answer_within_s=lambda account: settings.accounts.get(account, usual).answer_within_s,
         file_bytes=settings.limits.file_bytes if settings.files_folder else 0,
+        budgets=lambda account: [
+            ReplyBudget(inbox, budget.answers, budget.within_ms / 1000)
+            for inbox, budget in sorted(reply_budgets(settings, account).items())
+        ],
     )

@@ -15,7 +15,8 @@ from cluster.store.reading import Reading
 from cluster.store.valkey import STORE_DOWN
 from deployments.attaching import Attaching
 from deployments.desk_about import DeskAbout
-from models.domain.commands import Accept, AnyCommand, Decline, Receipt, Reopen, Resolve, Say, Snooze, Transfer
+from deployments.desk_contacts import DeskContacts
+from models.domain.commands import Accept, AnyCommand, Decline, Receipt, Reopen, Resolve, Say, Snooze, Tag, Transfer
 from models.domain.errors import NotFound, RaydeskError, TooLarge, Unavailable
 from models.domain.ids import is_conversation_id, message_id
 from models.protocol import jsonrpc, methods
@@ -75,9 +76,11 @@ class DeskMethods:
             "conversation.reopen": self._reopen,
             "conversation.snooze": self._snooze,
             "conversation.note": self._note,
+            "conversation.tag": self._tag,
             "presence.set": self._presence,
             "history.page": self._history,
             **about.table,
+            **DeskContacts(router).table,
         }
         if self.table.keys() != methods.http_methods().keys():
             raise TypeError("the methods of POST /rpc and their handlers differ")
@@ -194,6 +197,18 @@ class DeskMethods:
                 by=claims.agent,
                 role=claims.role,
                 until_ms=params.until_ms,
+            )
+        )
+
+    async def _tag(self, claims: AgentClaims, params: methods.Retag) -> methods.Ok:
+        return await self._ask(
+            Tag(
+                account=claims.account,
+                conversation=self._conversation(params.conversation),
+                by=claims.agent,
+                role=claims.role,
+                add=tuple(params.add),
+                remove=tuple(params.remove),
             )
         )
 

@@ -25,6 +25,7 @@ from redis.exceptions import RedisError
 
 from cluster.actors import DISPATCHER, Calls, NamedActor, own_address
 from cluster.bot import make_bot
+from cluster.budgets import reply_budgets
 from cluster.codec import decode_commands, encode_placements, encode_replies
 from cluster.direct import DirectServer, Whereabouts
 from cluster.settings import Settings
@@ -82,7 +83,10 @@ class RouterActor:
         self._redis = connect(settings.store)
         self._store = TimelineStore(self._redis, log_entries=settings.store.log_entries)
         self._core = core or Shard(
-            entropy=os.urandom, cached_contacts=settings.router.cached_contacts, bot=_bot_part(settings)
+            entropy=os.urandom,
+            cached_contacts=settings.router.cached_contacts,
+            bot=_bot_part(settings),
+            budgets=reply_budgets(settings),
         )
         self._epoch = 0
         self._claimed: set[str] = set()

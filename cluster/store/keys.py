@@ -31,6 +31,11 @@ def cases(account: str, contact_id: str) -> str:
     return f"{{{account}}}:cases:{contact_id}"
 
 
+def conversations(account: str) -> str:
+    """List of all the account's conversations, newest first: what a search goes through."""
+    return f"{{{account}}}:conversations"
+
+
 def desk_log(account: str, agent: str) -> str:
     """Stream of an agent's events; entry ``0-n`` has cursor ``n`` and field ``e``, a JSON array of events."""
     return f"{{{account}}}:desk:{agent}"
@@ -119,6 +124,9 @@ def file(account: str, file_id: str) -> str:
 def files_unsent(account: str) -> str:
     """Sorted set of files that no message has brought yet, by the Unix millisecond at which they came in."""
     return f"{{{account}}}:files-unsent"
+def tags(account: str) -> str:
+    """Sorted set of the tags in use by the Unix millisecond at which each was used last; bounded."""
+    return f"{{{account}}}:tags"
 
 
 def canned(account: str) -> str:

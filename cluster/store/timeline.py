@@ -29,6 +29,8 @@ _Command = list[str | int]
 _MOST_ARGUMENTS = 4_000
 #: Names of due conversations read at once: 30 KB.
 _DUE_PAGE = 1_000
+#: Tags that are offered again; of those that nobody used for long, the oldest are forgotten first.
+_TAGS_REMEMBERED = 500
 
 
 class TimelineStore:
@@ -201,6 +203,9 @@ def _record_commands(account: str, changes: Changes, add: Any) -> None:
         add(["SET", keys.contact(account, name), str(_json(contact), "utf-8")])
     for contact_id, conversation in changes.opened:
         add(["LPUSH", keys.cases(account, contact_id), conversation])
+    for start in range(0, len(changes.opened), _MOST_ARGUMENTS):
+        opened = changes.opened[start : start + _MOST_ARGUMENTS]
+        add(["LPUSH", keys.conversations(account), *[conversation for _, conversation in opened]])
     for outgoing in changes.outgoing:
         add(["XADD", keys.outbox(account), "*", "m", str(_json(outgoing), "utf-8")])
 
@@ -235,6 +240,10 @@ def _index_commands(account: str, changes: Changes, add: Any) -> None:
             add(["HDEL", keys.held(account), name])
     _ranked(keys.snoozed(account), changes.snoozed, add)
     _ranked(keys.bot(account), changes.bot, add)
+    if changes.tags:
+        name = keys.tags(account)
+        add(["ZADD", name, *[part for tag, used_ms in changes.tags.items() for part in (used_ms, tag)]])
+        add(["ZREMRANGEBYRANK", name, 0, -1 - _TAGS_REMEMBERED])
 
 
 def _ranked(index: str, changes: dict[str, int | None], add: Any) -> None:

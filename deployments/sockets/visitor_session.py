@@ -112,7 +112,12 @@ class VisitorSession(Session):
         """
         claims = self._claims()
         cursor = message_id(*self.cursor) if self.cursor[0] else None
-        state = await self._join_and_read(claims, self.contact, cursor)
+        contact = self.contact
+        if claims.contact != contact:
+            # it had moved; where that was undone, this visitor is a contact of its own again and sees only that
+            home, _ = await self.gateway.reading.contact(claims.account, claims.contact)
+            contact, cursor = (contact, cursor) if home == contact else (home, None)
+        state = await self._join_and_read(claims, contact, cursor)
         if state.snapshot:
             self.cursor = state.cursor or ("", 0)
             self.send(jsonrpc.notification("visit.snapshot", _encode(self._opened(state))))
@@ -135,7 +140,7 @@ class VisitorSession(Session):
         fresh: list[bytes] = []
         for raw in _events.decode(payload):
             event = _event.decode(raw)
-            if event.type == "moved":
+            if event.type in ("moved", "parted"):
                 self.spawn(self.resume())
                 continue
             if event.message is not None:

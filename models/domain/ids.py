@@ -111,6 +111,20 @@ def slot_of_conversation(conversation: str) -> int:
         raise InvalidId("conversation", conversation) from None
 
 
+def opened_at_ms(conversation: str) -> int:
+    """Return the Unix time in milliseconds at which a conversation was opened.
+
+    Raises:
+        InvalidId: ``conversation`` is not a SessionID.
+    """
+    if not is_conversation_id(conversation):
+        raise InvalidId("conversation", conversation)
+    number = 0
+    for char in conversation[1:11]:
+        number = number * 32 + _VALUE[char]
+    return number
+
+
 def shard_of_slot(slot: int, shards: int) -> int:
     """Return the shard, 0 to ``shards - 1``, that owns ``slot``."""
     return slot * shards // SLOTS

@@ -37,10 +37,10 @@ class ChangedEvent(Event, frozen=True, tag="changed"):
     """A conversation on the desk changed."""
 
     change: Annotated[
-        Literal["accepted", "thread", "insight"],
+        Literal["accepted", "thread", "insight", "tags"],
         Meta(
             description="`accepted`: the agent took it; `thread`: the contact writes on another channel now; "
-            "`insight`: what the contact wants was understood."
+            "`insight`: what the contact wants was understood; `tags`: an agent sorted it by other words."
         ),
     ]
     conversation: RecordJson

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from models.domain.files import MOST_FILES
+from models.domain.tags import MOST_TAGS, TAG_CHARS
 
 Status = Literal["online", "away", "offline"]
 
@@ -123,6 +124,22 @@ class SnoozeUntil(Params, frozen=True):
     until_ms: Annotated[
         int, Meta(ge=0, description="Unix time in milliseconds at which it comes back; must lie in the future.")
     ]
+
+
+TagText = Annotated[
+    str,
+    Meta(
+        min_length=1, max_length=TAG_CHARS, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*(?![\s\S])"
+    ),
+]
+
+
+class Retag(Params, frozen=True):
+    """Which tags a conversation gets and loses; two spellings that differ in case or spaces are one tag."""
+
+    conversation: Conversation
+    add: Annotated[list[TagText], Meta(max_length=MOST_TAGS, description="Tags that it shall have.")] = []
+    remove: Annotated[list[TagText], Meta(max_length=MOST_TAGS, description="Tags that it shall not have.")] = []
 
 
 class Note(Params, frozen=True):

@@ -4,6 +4,7 @@ from typing import Protocol
 
 import msgspec
 
+from models.channels.budget import OWN_CHANNELS, give_back, over_budget
 from models.domain.commands import (
     Accept,
     Decline,
@@ -16,6 +17,7 @@ from models.domain.commands import (
     Role,
     Say,
     Snooze,
+    Tag,
     Transfer,
     Typing,
 )
@@ -23,12 +25,11 @@ from models.domain.conversation import HELD_STATES, OPEN_STATES, Thread
 from models.domain.errors import BadRequest, Conflict, Forbidden, NotFound
 from models.domain.message import Message
 from models.domain.outgoing import Outgoing
+from models.domain.tags import MOST_TAGS, TAG_CHARS, retagged
 from models.timeline.cache import Contact, Conversation
 from models.timeline.turn import Turn, message_event, record_event, refuse, refuse_state
 
 _encode = msgspec.json.Encoder().encode
-#: Channels whose contacts read on our own sockets or poll the API; all others are sent by an outbox.
-OWN_CHANNELS = frozenset(("web", "api"))
 #: Channels on which an answer may bring files; no vendor's channel has learned to send them yet.
 FILE_CHANNELS = OWN_CHANNELS
 
@@ -85,7 +86,7 @@ def say(turn: Turn, command: Say, found: Held | None) -> Receipt | Refusal:
     if refusal is not None or found is None:
         return refusal or refuse(NotFound, "no such conversation")
     contact, conversation = found
-    thread = _thread(command, conversation)
+    thread = _thread_for(turn, command, conversation)
     if isinstance(thread, Refusal):
         return thread
     if conversation.record.state == "offered" and conversation.record.agent == command.by:
@@ -116,14 +117,19 @@ def say(turn: Turn, command: Say, found: Held | None) -> Receipt | Refusal:
     return turn.receipt(conversation)
 
 
-def _thread(command: Say, conversation: Conversation) -> Thread | Refusal:
-    """Return where an answer goes."""
+def _thread_for(turn: Turn, command: Say, conversation: Conversation) -> Thread | Refusal:
+    """Return where an answer goes; refused where its vendor would not take it."""
     thread = conversation.thread_on(command.channel)
     if thread is None:
         return refuse(BadRequest, f"this conversation has no thread on channel {command.channel[:64]!r}")
     if command.attachments and not command.internal and thread.channel not in FILE_CHANNELS:
         return refuse(BadRequest, f"files cannot be sent on channel {thread.channel}")
-    return thread
+    budget = turn.budgets.get(thread.inbox)
+    if budget is None or command.internal:
+        return thread
+    spent = conversation.spent.get(thread.channel)
+    words = over_budget(budget, spent, thread.channel, command.text, turn.now_ms)
+    return refuse(Conflict, words) if words else thread
 
 
 def send(turn: Turn, contact: Contact, message: Message, data: bytes, thread: Thread) -> None:
@@ -276,6 +282,36 @@ def snooze(turn: Turn, command: Snooze, found: Held | None) -> Done | Refusal:
     return Done(conversation=conversation.record.id)
 
 
+def tag(turn: Turn, command: Tag, found: Held | None) -> Done | Refusal:
+    """Add tags to a conversation and take others away; one that is resolved is tagged by who helped last."""
+    refusal = _checked_for_tags(turn, command, found)
+    if refusal is not None or found is None:
+        return refusal or refuse(NotFound, "no such conversation")
+    contact, conversation = found
+    before = conversation.record
+    tags = retagged(before.tags, add=command.add, remove=command.remove)
+    if len(tags) > MOST_TAGS or any(len(each) > TAG_CHARS for each in tags):
+        return refuse(BadRequest, f"a conversation has at most {MOST_TAGS} tags of {TAG_CHARS} characters each")
+    if tags == before.tags:
+        return Done(conversation=before.id)
+    changes = turn.changes_of(contact.account, contact.slot)
+    changes.tags |= dict.fromkeys((each for each in tags if each not in before.tags), turn.now_ms)
+    if before.state in HELD_STATES:
+        record = turn.replace(contact, conversation, tags=tags)
+        changes.tell_desk(record.agent, record_event("changed", "tags", record))
+    else:
+        turn.keep(contact, conversation, tags=tags)
+    return Done(conversation=before.id)
+
+
+def _checked_for_tags(turn: Turn, command: Tag, found: Held | None) -> Refusal | None:
+    if found is None or found[1].record.state != "resolved":
+        return _checked(turn, command, found, states=OPEN_STATES)
+    if command.role == "agent" and found[0].record.last_agent != command.by:
+        return refuse(Forbidden, "this conversation was not yours")
+    return None
+
+
 def agent_typing(turn: Turn, command: Typing, found: Held | None) -> Done | Refusal:
     """Show the contact that the agent types; nothing is stored."""
     refusal = _checked(turn, command, found, states=HELD_STATES)
@@ -292,6 +328,8 @@ def delivered(turn: Turn, command: Delivered, found: Held | None) -> Done | Refu
     if found is None:
         return refuse(NotFound, "no such conversation")
     contact, conversation = found
+    if command.state == "failed":
+        give_back(conversation.spent, int(command.message.rpartition("-")[2]))
     if conversation.record.state in HELD_STATES:
         event = _encode(
             {"type": "delivery", "message": command.message, "state": command.state, "detail": command.detail}

@@ -8,6 +8,7 @@ from collections import deque
 
 import msgspec
 
+from models.channels.budget import Said, Spent, spent_of
 from models.domain.conversation import ContactRecord, ConversationRecord, Thread
 from models.domain.message import Claim
 
@@ -18,6 +19,7 @@ SEEN_MESSAGES = 2048
 CONTEXT_MESSAGES = 5
 
 _claim = msgspec.json.Decoder(Claim)
+_said = msgspec.json.Decoder(Said)
 
 
 class LoadedConversation(msgspec.Struct, frozen=True):
@@ -46,7 +48,7 @@ class LoadedContact(msgspec.Struct, frozen=True):
 class Conversation:
     """One conversation in memory."""
 
-    __slots__ = ("recent", "record", "seen", "seq")
+    __slots__ = ("recent", "record", "seen", "seq", "spent")
 
     def __init__(self, record: ConversationRecord) -> None:
         self.record = record
@@ -55,6 +57,8 @@ class Conversation:
         self.seen: dict[tuple[str, str], tuple[int, int]] = {}
         #: JSON of the newest messages, newest first.
         self.recent: deque[bytes] = deque(maxlen=CONTEXT_MESSAGES)
+        #: vendor's channel -> what was answered there since the contact wrote.
+        self.spent: dict[str, Spent] = {}
 
     @classmethod
     def loaded(cls, found: LoadedConversation) -> "Conversation":
@@ -67,6 +71,7 @@ class Conversation:
             claim = _claim.decode(data)
             if claim.source_id:
                 seen[claim.inbox, claim.source_id] = (claim.seq, claim.at_ms)
+        conversation.spent = spent_of(map(_said.decode, found.newest), (each.channel for each in found.record.threads))
         return conversation
 
     def remember(self, key: tuple[str, str], seq: int, at_ms: int) -> None:

@@ -25,6 +25,7 @@ class Changes:
         bot: conversation -> Unix ms at which the bot's time is up, None when it holds it no longer.
         outgoing: answers that a channel must send.
         files: (file, contact who may read it or empty, message) of what the messages bring.
+        tags: tag -> Unix ms at which somebody used it last.
     """
 
     __slots__ = (
@@ -40,6 +41,7 @@ class Changes:
         "outgoing",
         "slots",
         "snoozed",
+        "tags",
         "visitors",
         "waiting",
     )
@@ -59,6 +61,7 @@ class Changes:
         self.bot: dict[str, int | None] = {}
         self.outgoing: list[Outgoing] = []
         self.files: list[tuple[str, str, str]] = []
+        self.tags: dict[str, int] = {}
 
     def tell_desk(self, agent: str, event: bytes) -> None:
         """Append ``event`` to what the agent's log gets."""

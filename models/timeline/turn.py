@@ -1,10 +1,11 @@
 """One batch in the making: the clock, the changes so far, and the few acts that every command is made of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
+from models.channels.budget import OWN_CHANNELS, Budget, Said, note
 from models.domain.commands import Receipt, Refusal
 from models.domain.conversation import (
     HELD_STATES,
@@ -55,6 +56,22 @@ def offered_event(conversation: Conversation) -> bytes:
     )
 
 
+class Rules(msgspec.Struct, frozen=True):
+    """What holds for every turn of a router.
+
+    Args:
+        bot: its part in the conversations.
+        budgets: inbox -> how many answers its vendor takes until the contact writes again.
+    """
+
+    bot: BotPart
+    budgets: Mapping[str, Budget]
+
+
+def _said_by(message: Message) -> Said:
+    return Said(message.seq, message.author, message.at_ms, message.channel, message.text, message.internal)
+
+
 class Turn:
     """The context of one batch.
 
@@ -63,13 +80,14 @@ class Turn:
         entropy: gives that many random bytes from the operating system.
         contacts: the shard's cache.
         dispatcher_epochs: account -> the newest dispatcher's epoch.
-        bot: its part here.
+        rules: what holds for every turn of this router.
         bot_room: how many messages the bot can take on; others go to humans at once.
     """
 
     __slots__ = (
         "bot",
         "bot_room",
+        "budgets",
         "changes",
         "contacts",
         "counts",
@@ -87,14 +105,15 @@ class Turn:
         entropy: Callable[[int], bytes],
         contacts: dict[str, Contact],
         dispatcher_epochs: dict[str, int],
-        bot: BotPart,
+        rules: Rules,
         bot_room: int,
     ) -> None:
         self.now_ms = now_ms
         self.entropy = entropy
         self.contacts = contacts
         self.dispatcher_epochs = dispatcher_epochs
-        self.bot = bot
+        self.bot = rules.bot
+        self.budgets = rules.budgets
         self.bot_room = bot_room
         self.questions: list[Question] = []
         #: what the bot did -> how often.
@@ -130,6 +149,8 @@ class Turn:
         conversation.recent.appendleft(data)
         if message.source_id:
             conversation.remember((message.inbox, message.source_id), message.seq, message.at_ms)
+        if message.channel not in OWN_CHANNELS:
+            note(conversation.spent, _said_by(message))
         changes = self.changes_of(contact.account, contact.slot)
         record = conversation.record
         new = changes.messages.get(record.id)

@@ -23,6 +23,7 @@ from argon2 import PasswordHasher
 from redis import Redis
 
 from cluster.bot import make_bot
+from cluster.budgets import reply_budgets
 from cluster.clients import RouterClient
 from cluster.codec import encode_desk_report, encode_placements
 from cluster.gateways import LiveGateways
@@ -41,6 +42,7 @@ from deployments.dispatcher import DispatcherActor
 from deployments.gateway import GatewayActor
 from deployments.http.parts import IngressParts
 from deployments.ingress import build_ingress
+from models.channels.budget import Budget
 from models.domain.agent import User
 from models.domain.commands import AnyCommand, AnyReply, Receipt, Receive, Resolve, Understood
 from models.domain.errors import RaydeskError
@@ -66,15 +68,16 @@ _AT_ONCE = 500
 class TellingRouter(LocalRouter):
     """A local router that tells a dispatcher of changes and has texts understood, as the router actor does."""
 
-    def __init__(self, redis: Any, bot: BotPart) -> None:
+    def __init__(self, redis: Any, bot: BotPart, budgets: dict[str, Budget]) -> None:
         super().__init__(redis)
         self._bot = bot
+        self._budgets = budgets
         self._core = self._new_core()
         self._classifier = Classifier.load()
         self.dispatcher: DispatcherActor | None = None
 
     def _new_core(self) -> Shard:
-        return Shard(entropy=os.urandom, bot=self._bot)
+        return Shard(entropy=os.urandom, bot=self._bot, budgets=self._budgets)
 
     async def _decided(self, commands: list[AnyCommand]) -> list[AnyReply]:
         await self._claim({command.account for command in commands})
@@ -210,7 +213,7 @@ class LocalSystem:
         self.directory = Directory(redis, hasher=_HASHER)
         await self._people()
         bot = BotPart(answers=make_bot(settings.bot, settings.intent))
-        self.router = TellingRouter(redis, bot)
+        self.router = TellingRouter(redis, bot, reply_budgets(settings))
         client = RouterClient(self.router.carry, shards=1, batch_bytes=80_000, queue_limit=10_000, deadline_s=5.0)
         self.client = client
         self.dispatcher = self.router.dispatcher = DispatcherActor(settings, router=client, superseded=lambda: None)
@@ -259,6 +262,14 @@ class LocalSystem:
                 "inboxes": {
                     "demo-web": {"account": ACCOUNT, "channel": "web"},
                     "shop": {"account": ACCOUNT, "channel": "api"},
+                    "wx": {
+                        "account": ACCOUNT,
+                        "channel": "wechat",
+                        "app_id": "wx0",
+                        "token": "t",
+                        "app_secret": "s",
+                        "mode": "plain",
+                    },
                 },
                 "security": {"secret_key": "k" * 40},
                 "store": {"url": store_url, "files_dir": str(self.folder / "files")},

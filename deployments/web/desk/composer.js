@@ -2,10 +2,14 @@
 import { fill, h, icon, setAttribute, setText } from "../shared/dom.js";
 import { showFiles } from "./file-rows.js";
 import { filesIn } from "./files.js";
+import { dateTime } from "../shared/dates.js";
 import { View, channelName, nameOf } from "./view.js";
-import { t } from "./words.js";
+import { t, words } from "./words.js";
 
 const MOST_CANNED = 8;
+/** From here on the end of a reply budget is told in a colour. */
+const BUDGET_LOW = 2;
+const BUDGET_WORDS = { late: "budgetLate", spent: "budgetSpent", long: "budgetLong" };
 const EMOJI =
   "😀 😄 😅 😂 🙂 😉 😊 😍 🤔 😕 😟 😢 😮 😴 👍 👎 👌 🙏 👏 💪 🤝 👋 ✌️ 🎉 ❤️ 💔 ⭐ 🔥 ✅ ❌ ⚠️ ❓ ❗ 📦 🚚 📍 📞 ✉️ 📅 ⏰ 💳 💰 🧾 🎁 🔒 🔑 🔧 🛠️".split(" ");
 
@@ -23,7 +27,7 @@ class Composer extends View {
       rows: 1,
       dir: "auto",
       maxLength: 100_000,
-      "aria-describedby": "compose-hint",
+      "aria-describedby": "compose-hint compose-budget",
       "aria-controls": "canned-list",
       oninput: () => this.#typed(),
       onkeydown: (event) => this.#key(event),
@@ -45,6 +49,7 @@ class Composer extends View {
     this.dropHere = h("div", { class: "drop-here", hidden: true }, t("dropHere"));
     this.sendButton = h("button", { class: "button primary", type: "button", onclick: () => this.#send() });
     this.hint = h("p", { class: "hint", id: "compose-hint" }, t("sendHint"));
+    this.budget = h("p", { class: "budget", id: "compose-budget", role: "status", hidden: true });
     this.offerBar = h("div", { class: "offer-bar", hidden: true });
     this.closed = h("div", { class: "closed-bar", hidden: true });
     this.editor = h(
@@ -60,6 +65,7 @@ class Composer extends View {
         this.text,
         this.fileList,
         this.cannot,
+        this.budget,
         h("div", { class: "box-foot" }, this.attachButton, this.chooser, this.emojiButton, this.hint, this.sendButton),
         this.dropHere,
       ),
@@ -71,6 +77,7 @@ class Composer extends View {
     this.follow(["list", "connection", "account"], () => this.#showState());
     this.follow(["files"], (ids) => ids.includes(this.#id) && this.#showFiles());
     for (const type of ["dragover", "dragleave", "drop"]) document.addEventListener(type, this.#drag);
+    this.follow(["tick"], () => this.#showBudget());
     this.#show();
   }
 
@@ -192,7 +199,26 @@ class Composer extends View {
       this.#showSuggestions();
       this.#showChannels(found);
       this.#showFiles();
+      this.#showBudget();
     }
+  }
+
+  /** What the vendor still takes: told before it is used up, and what goes on when it is. */
+  #showBudget() {
+    const found = this.model.case(this.#id);
+    const draft = this.model.draft(this.#id);
+    const budget = found && !this.editor.hidden && !draft.internal ? this.model.budget(this.#id) : null;
+    this.budget.hidden = !budget;
+    this.sendButton.disabled = !draft.text.trim() || Boolean(budget?.over);
+    if (!budget) return;
+    const { left, answers, until, over } = budget;
+    const channel = channelName(budget.channel);
+    const name = nameOf(found.record);
+    const others = new Set((found.record.threads ?? []).map((each) => each.channel)).size > 1;
+    const word = over ? BUDGET_WORDS[over] : left <= BUDGET_LOW ? "budgetLow" : "budgetLeft";
+    const text = t(word, { n: left, left, answers, channel, name, time: dateTime(words.language, until) });
+    setText(this.budget, over && others ? `${text} ${t("budgetOther")}` : text);
+    setAttribute(this.budget, "class", `budget${over ? " is-over" : left <= BUDGET_LOW ? " is-low" : ""}`);
   }
 
   #showOffer(found) {
@@ -307,6 +333,7 @@ class Composer extends View {
       fill(this.sendButton, icon(draft.internal ? "note" : "send", 16), word);
     }
     this.#showState();
+    this.#showBudget();
     this.#grow();
   }
 
@@ -321,6 +348,7 @@ class Composer extends View {
     const draft = this.model.draft(this.#id);
     this.model.setDraft(this.#id, { ...draft, text: this.text.value });
     this.sendButton.disabled = !this.model.canSend(this.#id);
+    this.#showBudget();
     if (!draft.internal && this.text.value.trim() && !this.text.value.startsWith("/")) this.model.tellTyping(this.#id);
     this.#grow();
     this.#showMenu();

@@ -47,6 +47,7 @@ class Timeline extends View {
     this.follow(["selected"], () => this.show(this.model.current));
     this.follow(["account", "connection"], () => this.#list.refresh());
     this.follow(["sent"], () => this.goToEnd());
+    this.follow(["reveal"], (all) => this.#reveal(all[all.length - 1]));
     this.show(this.model.current);
   }
 
@@ -70,6 +71,22 @@ class Timeline extends View {
     this.#unseen = 0;
     this.#list.scrollToEnd();
     this.#showToEnd();
+  }
+
+  /** Stand at a message that was looked for, and let it be seen which. */
+  #reveal({ id, seq }) {
+    const found = this.#case;
+    if (found?.id !== id) return;
+    const message = found.messages[seq - found.oldestSeq];
+    if (!message) {
+      this.model.toast("tooFarBack", {}, "warn");
+      return;
+    }
+    this.#list.center(keyOf(message));
+    const element = this.#list.element(keyOf(message));
+    if (!element) return;
+    element.tabIndex = -1;
+    element.focus({ preventScroll: true });
   }
 
   get list() {

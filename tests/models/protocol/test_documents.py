@@ -19,6 +19,7 @@ from models.domain.commands import (
     Resolve,
     Say,
     Snooze,
+    Tag,
     Transfer,
     Typing,
     Understood,
@@ -189,6 +190,7 @@ def told():
     story.by_ann(Accept)
     story.receive("wechat")
     story.by_ann(Say, client_id="1", text="hi", received_at_ms=NOW_MS)
+    story.by_ann(Tag, add=("vip",))
     for state in ("sent", "failed"):
         story.tell(
             Delivered(account=ACCOUNT, conversation=story.conversation, message=story.conversation + "-3", state=state)

@@ -35,6 +35,8 @@ class Account:
         #: conversation -> when the bot's time is up
         self.bot: dict[str, int] = {}
         self.outbox: list[Any] = []
+        #: tag -> when it was used last
+        self.tags: dict[str, int] = {}
         #: agent -> its entries; the one at index i has cursor i + 1
         self.logs: dict[str, list[bytes]] = defaultdict(list)
         #: agent -> how many of its oldest entries are gone
@@ -80,6 +82,7 @@ class TruthfulStore:
                 keys.holds[came].add(conversation)
             _index(keys.held, {conversation: came or None})
         keys.outbox += changes.outgoing
+        keys.tags |= changes.tags
         for contact, events in changes.visitors.items():
             keys.shown[contact].append(_array(events))
         for agent, events in changes.desk.items():
