@@ -114,6 +114,10 @@ class Settings(BaseSettings):
             raise ValueError("\n".join(problems))
         return self
 
+    def answer_within_s(self, account: str) -> float:
+        """Return the seconds within which a contact of an account shall get an answer."""
+        return self.accounts.get(account, AccountSettings()).answer_within_s
+
     def masked(self) -> dict[str, Any]:
         """Return everything as plain values, with ``********`` for each secret that is set."""
         return _masked(self)

@@ -87,6 +87,7 @@ def make_ingress_parts(
         ).rpc,
         channel_routers=[webhook_routes(channels, router)],
         intent=None if intent is None else IntentClient(intent),
+        here=who_is_here,
         running=lambda: open_parts,
     )
 

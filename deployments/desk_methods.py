@@ -14,7 +14,18 @@ from cluster.clients import RouterClient
 from cluster.store.reading import Reading
 from cluster.store.valkey import STORE_DOWN
 from deployments.desk_about import DeskAbout
-from models.domain.commands import Accept, AnyCommand, Decline, Receipt, Reopen, Resolve, Say, Snooze, Transfer
+from models.domain.commands import (
+    Accept,
+    AnyCommand,
+    Decline,
+    Receipt,
+    Reopen,
+    Resolve,
+    Say,
+    Snooze,
+    TakeOver,
+    Transfer,
+)
 from models.domain.errors import NotFound, RaydeskError, TooLarge, Unavailable
 from models.domain.ids import is_conversation_id, message_id
 from models.protocol import jsonrpc, methods
@@ -70,6 +81,7 @@ class DeskMethods:
             "conversation.resolve": self._resolve,
             "conversation.reopen": self._reopen,
             "conversation.snooze": self._snooze,
+            "conversation.take_over": self._take_over,
             "conversation.note": self._note,
             "presence.set": self._presence,
             "history.page": self._history,
@@ -183,6 +195,10 @@ class DeskMethods:
     async def _reopen(self, claims: AgentClaims, params: methods.ConversationRef) -> methods.Ok:
         name = self._conversation(params.conversation)
         return await self._ask(Reopen(account=claims.account, conversation=name, by=claims.agent, role=claims.role))
+
+    async def _take_over(self, claims: AgentClaims, params: methods.ConversationRef) -> methods.Ok:
+        name = self._conversation(params.conversation)
+        return await self._ask(TakeOver(account=claims.account, conversation=name, by=claims.agent, role=claims.role))
 
     async def _snooze(self, claims: AgentClaims, params: methods.SnoozeUntil) -> methods.Ok:
         return await self._ask(

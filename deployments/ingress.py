@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
+from deployments.http.board import BOARD_TYPES, BoardRoutes
 from deployments.http.callers import Callers
 from deployments.http.connect import ConnectRoutes
 from deployments.http.conversations import ConversationRoutes, MessagePage
@@ -64,6 +65,7 @@ def build_ingress(parts: IngressParts) -> FastAPI:
         IdentityRoutes(parts, callers, inboxes, links),
         ConversationRoutes(parts, callers),
         IntentRoutes(parts, callers),
+        BoardRoutes(parts, callers),
         SystemRoutes(parts, callers),
         PageRoutes(parts.settings, WebFolder()),
     ):
@@ -72,7 +74,7 @@ def build_ingress(parts: IngressParts) -> FastAPI:
         app.include_router(DemoShopRoutes(parts.settings).router)
     for router in parts.channel_routers:
         app.include_router(router)
-    app.openapi = openapi_builder(app, (*WIRE_TYPES, *INTENT_TYPES, MessagePage, ConversationRecord))
+    app.openapi = openapi_builder(app, (*WIRE_TYPES, *INTENT_TYPES, *BOARD_TYPES, MessagePage, ConversationRecord))
     return app
 
 

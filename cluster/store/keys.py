@@ -111,6 +111,11 @@ def outbox_reports(account: str) -> str:
     return f"{{{account}}}:outbox-reports"
 
 
+def hour(account: str, number: int) -> str:
+    """Hash of what was counted in the hour ``number`` since the Unix epoch -> how often; see `models.board.hours`."""
+    return f"{{{account}}}:hour:{number}"
+
+
 def canned(account: str) -> str:
     """Hash name -> text of the answers that an account keeps ready for its agents."""
     return f"{{{account}}}:canned"

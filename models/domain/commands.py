@@ -251,6 +251,14 @@ class Reopen(Command, frozen=True, kw_only=True, array_like=True, tag=19, gc=Fal
     role: Role
 
 
+class TakeOver(Command, frozen=True, kw_only=True, array_like=True, tag=20, gc=False):
+    """A supervisor takes an open conversation, whoever has it; a note in it says so."""
+
+    conversation: str
+    by: str
+    role: Role
+
+
 AnyCommand = (
     Receive
     | Say
@@ -271,6 +279,7 @@ AnyCommand = (
     | BotDue
     | Reopen
     | Rate
+    | TakeOver
 )
 
 

@@ -186,6 +186,15 @@ METHODS: tuple[Method, ...] = (
         summary="Let a resolved conversation wait again, for this agent first; its contact must have no newer one.",
     ),
     Method(
+        "conversation.take_over",
+        ("desk",),
+        ConversationRef,
+        Ok,
+        http=True,
+        errors=_OWN,
+        summary="Take an open conversation to one's own desk, whoever has it; for supervisors and admins.",
+    ),
+    Method(
         "contact.about",
         ("desk",),
         ContactRef,

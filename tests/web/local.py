@@ -281,6 +281,7 @@ class LocalSystem:
             signer=TokenSigner(settings.security.secret_key.get_secret_value()),
             gateways=LiveGateways(self.redis, monotonic=time.monotonic),
             rpc=methods.rpc,
+            here=self.dispatcher.here,
         )
 
     async def _people(self) -> None:

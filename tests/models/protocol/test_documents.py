@@ -19,6 +19,7 @@ from models.domain.commands import (
     Resolve,
     Say,
     Snooze,
+    TakeOver,
     Transfer,
     Typing,
     Understood,
@@ -208,8 +209,9 @@ def told():
     story.by_ann(Resolve)
     story.receive()
     story.offer()
+    story.tell(TakeOver(account=ACCOUNT, conversation=story.conversation, by="sue", role="supervisor"))
     into = contact_id(ACCOUNT, "user", "", "7")
-    story.tell(Move(account=ACCOUNT, contact=CONTACT, into=into, conversation=story.conversation, length=1))
+    story.tell(Move(account=ACCOUNT, contact=CONTACT, into=into, conversation=story.conversation, length=2))
     return story
 
 
