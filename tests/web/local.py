@@ -33,6 +33,7 @@ from cluster.store.about import AboutStore
 from cluster.store.directory import Directory
 from cluster.store.embedded import EmbeddedStore
 from cluster.store.reading import Reading
+from cluster.store.timeline import TimelineStore
 from cluster.store.valkey import connect
 from deployments.desk_about import make_desk_about
 from deployments.desk_methods import DeskMethods
@@ -62,8 +63,9 @@ _AT_ONCE = 500
 class TellingRouter(LocalRouter):
     """A local router that tells a dispatcher of changes and has texts understood, as the router actor does."""
 
-    def __init__(self, redis: Any, bot: BotPart) -> None:
+    def __init__(self, redis: Any, bot: BotPart, answer_within_s: Callable[[str], float]) -> None:
         super().__init__(redis)
+        self._store = TimelineStore(redis, log_entries=1000, answer_within_s=answer_within_s)
         self._bot = bot
         self._core = self._new_core()
         self._classifier = Classifier.load()
@@ -206,7 +208,7 @@ class LocalSystem:
         self.directory = Directory(redis, hasher=_HASHER)
         await self._people()
         bot = BotPart(answers=make_bot(settings.bot, settings.intent))
-        self.router = TellingRouter(redis, bot)
+        self.router = TellingRouter(redis, bot, settings.answer_within_s)
         client = RouterClient(self.router.carry, shards=1, batch_bytes=80_000, queue_limit=10_000, deadline_s=5.0)
         self.client = client
         self.dispatcher = self.router.dispatcher = DispatcherActor(settings, router=client, superseded=lambda: None)
