@@ -4,6 +4,7 @@ It only reads, and bounded: of a queue of thousands those are read that wait lon
 number. One look costs the store some hundred small commands, well under a millisecond for each hundred conversations.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
@@ -89,10 +90,11 @@ class BoardStore:
             at_ms=now_ms,
             waiting=waiting,
             waiting_late=late,
-            offered_or_assigned=len(held),
+            held=Counter(agent.decode() for agent in held.values()),
             with_bot=with_bot,
             snoozed=snoozed,
             open=opened,
+            not_read=waiting + len(held) - len(names),
             users=users,
             chosen={name: Chosen(each.status, each.reason, each.at_ms) for name, each in presences.items()},
             here=here,

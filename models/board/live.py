@@ -61,8 +61,10 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         at_ms: the moment.
-        waiting, waiting_late, offered_or_assigned, with_bot, snoozed: how many in all.
+        waiting, waiting_late, with_bot, snoozed: how many in all.
+        held: agent -> how many it holds in all, offers among them.
         open: the conversations that were read: those that wait longest, and those that agents hold.
+        not_read: how many others wait or are held.
         users, chosen: who may log in, and the presence that they chose.
         here: who is there; None when nobody could say.
         hour, before: what was counted in this hour and in the one before.
@@ -72,10 +74,11 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     waiting: int
     waiting_late: int
-    offered_or_assigned: int
+    held: Mapping[str, int]
     with_bot: int
     snoozed: int
     open: Sequence[Open]
+    not_read: int
     users: Sequence[User]
     chosen: Mapping[str, Chosen]
     here: Collection[str] | None
@@ -169,7 +172,11 @@ def board_of(found: Found, *, answer_within_s: float, default_capacity: int) -> 
     """
     late_before_ms = found.at_ms - int(answer_within_s * 1000)
     cases = sorted((_case(each, late_before_ms) for each in found.open), key=_urgency)
-    agents = [_agent(user, found, cases, default_capacity) for user in found.users if user.active]
+    held: dict[str, list[Case]] = {}
+    for case in cases:
+        if case.state != "waiting":
+            held.setdefault(case.agent, []).append(case)
+    agents = [_agent(user, found, held.get(user.name, ()), default_capacity) for user in found.users if user.active]
     waiting = [case.since_ms for case in cases if case.state == "waiting" and case.since_ms]
     return Board(
         at_ms=found.at_ms,
@@ -178,13 +185,13 @@ def board_of(found: Found, *, answer_within_s: float, default_capacity: int) -> 
             waiting=found.waiting,
             waiting_late=found.waiting_late,
             oldest_ms=min(waiting, default=None),
-            held=found.offered_or_assigned,
+            held=sum(found.held.values()),
             held_late=sum(case.late for case in cases if case.state != "waiting"),
             with_bot=found.with_bot,
             snoozed=found.snoozed,
             here=None if found.here is None else sum(agent.here is True for agent in agents),
             free=_room(agents) if found.here is not None else None,
-            not_read=max(0, found.waiting + found.offered_or_assigned - len(cases)),
+            not_read=found.not_read,
         ),
         groups=_groups(cases, agents, known=found.here is not None),
         agents=sorted(agents, key=lambda agent: (not agent.here, agent.status != "online", agent.name)),
@@ -197,9 +204,9 @@ def board_of(found: Found, *, answer_within_s: float, default_capacity: int) -> 
 
 def _case(each: Open, late_before_ms: int) -> Case:
     record = each.record
-    since_ms = waits_since(record, each.newest, whole=len(each.newest) >= each.length)
-    if record.state == "waiting":
-        since_ms = since_ms or record.waiting_since_ms
+    since_ms = record.waiting_since_ms
+    if record.state != "waiting":
+        since_ms = waits_since(record, each.newest, whole=len(each.newest) >= each.length)
     last = next((said for said in each.newest if not said.internal and said.author != "system"), None)
     thread = record.threads[-1] if record.threads else None
     external_id = thread.external_id if thread else ""
@@ -224,9 +231,8 @@ def _urgency(case: Case) -> tuple[int, str]:
     return case.since_ms or _NEVER, case.id
 
 
-def _agent(user: User, found: Found, cases: Sequence[Case], default_capacity: int) -> Agent:
+def _agent(user: User, found: Found, own: Sequence[Case], default_capacity: int) -> Agent:
     chosen = found.chosen.get(user.name, Chosen())
-    own = [case for case in cases if case.agent == user.name and case.state != "waiting"]
     return Agent(
         name=user.name,
         role=user.role,
@@ -236,7 +242,7 @@ def _agent(user: User, found: Found, cases: Sequence[Case], default_capacity: in
         since_ms=chosen.at_ms or None,
         here=None if found.here is None else user.name in found.here,
         capacity=user.capacity or default_capacity,
-        held=len(own),
+        held=found.held.get(user.name, 0),
         offered=sum(case.state == "offered" for case in own),
         late=sum(case.late for case in own),
     )
@@ -248,10 +254,11 @@ def _room(agents: Sequence[Agent]) -> int:
 
 def _groups(cases: Sequence[Case], agents: Sequence[Agent], *, known: bool) -> list[Group]:
     """Put together who waits for a skill and who has it; one that nobody asks for shows who would be there."""
-    skills = {case.skill for case in cases} | {skill for agent in agents for skill in agent.skills} | {""}
+    by_skill: dict[str, list[Case]] = {skill: [] for agent in agents for skill in agent.skills} | {"": []}
+    for case in cases:
+        by_skill.setdefault(case.skill, []).append(case)
     groups: list[Group] = []
-    for skill in skills:
-        own = [case for case in cases if case.skill == skill]
+    for skill, own in by_skill.items():
         waiting = [case for case in own if case.state == "waiting"]
         able = [agent for agent in agents if not skill or skill in agent.skills]
         ready = [agent for agent in able if agent.here and agent.status == "online"]

@@ -49,4 +49,4 @@ def waits_since(record: ConversationRecord, newest: Iterable[Said], *, whole: bo
         if message.author == "contact":
             asked_ms = message.at_ms
     since_ms = record.waiting_since_ms
-    return since_ms if whole or record.state == "waiting" else max(since_ms, oldest_ms)
+    return since_ms if whole else max(since_ms, oldest_ms)

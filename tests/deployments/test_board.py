@@ -33,9 +33,7 @@ class World:
         self.redis = redis
         self.clock = clock
         self.local = LocalRouter(redis)
-        self.client = RouterClient(
-            self.local.carry, shards=1, batch_bytes=80_000, queue_limit=10_000, deadline_s=5.0
-        )
+        self.client = RouterClient(self.local.carry, shards=1, batch_bytes=80_000, queue_limit=10_000, deadline_s=5.0)
         self.directory = Directory(redis, hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1), now=clock)
         self.signer = TokenSigner("k" * 40)
         self.here: list[str] | None = ["ann"]
@@ -77,7 +75,11 @@ class World:
     def token(self, role: str = "supervisor", account: str = "demo", name: str = "sue") -> dict[str, str]:
         now = int(self.clock())
         claims = AgentClaims(
-            account=account, agent=name, role=role, session_started_s=now, expires_s=now + 600  # type: ignore[arg-type]
+            account=account,
+            agent=name,
+            role=role,
+            session_started_s=now,
+            expires_s=now + 600,  # type: ignore[arg-type]
         )
         return {"authorization": f"Bearer {self.signer.sign(claims)}"}
 

@@ -65,4 +65,6 @@ class BoardPage:
 
     def model(self, expression: str) -> Any:
         """Ask the page what it knows: ``expression`` is of ``model``."""
-        return self.page.evaluate(f"async () => {{ const {{ model }} = await import('/board/main.js'); return {expression}; }}")
+        return self.page.evaluate(
+            f"async () => {{ const {{ model }} = await import('/board/main.js'); return {expression}; }}"
+        )

@@ -21,7 +21,7 @@ from tests.web.room import pictures_folder
 
 #: Long enough for a test to see somebody wait, short enough to see them wait too long.
 ANSWER_WITHIN_S = 6
-HOSTILE = '<img src=x onerror="document.title=\'hacked\'">\u202egnp.exe'
+HOSTILE = "<img src=x onerror=\"document.title='hacked'\">\u202egnp.exe"
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,10 @@ def test_history_its_table_and_its_csv_have_the_same_numbers(board, local):
     assert int(last["note"]) >= 2
     chart = board.page.locator(".card-chart-messages svg.chart")
     expect(chart).to_have_attribute("role", "img")
-    assert chart.evaluate("(svg) => [...svg.getAttribute('aria-labelledby').split(' ')].every((id) => document.getElementById(id).textContent)")
+    assert chart.evaluate(
+        """(svg) => svg.getAttribute('aria-labelledby').split(' ')
+            .every((id) => document.getElementById(id).textContent)"""
+    )
     board.page.get_by_role("button", name="31 days").click()
     expect(table.locator("tbody tr").last.locator("td").first).not_to_have_text("", timeout=WITHIN_MS)
 
@@ -240,7 +243,7 @@ def test_every_word_stands_in_both_languages(board):
         """async () => {
             const { DICTIONARIES: { en, zh } } = await import('/board/words.js');
             const places = (word) => (typeof word === 'string' ? (word.match(/\\{\\w+\\}/g) ?? []).sort().join() : '');
-            const both = Object.keys(en).filter((key) => key in zh && typeof en[key] === 'string' && typeof zh[key] === 'string');
+            const both = Object.keys(en).filter((key) => typeof en[key] === 'string' && typeof zh[key] === 'string');
             return [
                 [...Object.keys(en).filter((key) => !(key in zh)), ...Object.keys(zh).filter((key) => !(key in en))],
                 both.filter((key) => places(en[key]) !== places(zh[key])),
@@ -256,7 +259,9 @@ def test_every_word_stands_in_both_languages(board):
 def test_pictures(local, chromium, pictures, scheme, size, locale):
     """What a designer looks at; a page that is wider than the window fails."""
     local.clear()
-    for who, text in enumerate(("Where is my order?", "I want my money back", "hello", "发票怎么开", "Do you ship to Japan?")):
+    for who, text in enumerate(
+        ("Where is my order?", "I want my money back", "hello", "发票怎么开", "Do you ship to Japan?")
+    ):
         local.write(f"pic-{who}", text)
     context = profile(chromium, size, scheme=scheme, locale=locale)
     with local.open_desk("alice"):

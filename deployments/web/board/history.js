@@ -32,7 +32,7 @@ class History extends View {
     this.follow(["history", "names"], () => this.#show());
     this.resized = new ResizeObserver(() => this.#redraw());
     this.resized.observe(this.body);
-    if (!this.model.history.found) this.model.readHistory(this.model.history.by, this.model.history.days);
+    this.model.readHistory(this.model.history.by, this.model.history.days);
     this.#show();
   }
 

@@ -158,7 +158,8 @@ class Live extends View {
     keyed(this.caseBody, this.#cases, cases, (one) => one.id, (one) => this.#makeCase(one), (row, one) => this.#updateCase(row, one, now));
     this.caseNone.hidden = cases.length > 0;
     setText(this.caseNone, t(kind === "all" ? "casesNone" : "casesNoneHere"));
-    const hidden = board.totals.waiting + board.totals.held - board.cases.length;
+    const read = board.groups.reduce((sum, group) => sum + group.waiting + group.held, 0);
+    const hidden = board.totals.not_read + read - board.cases.length;
     this.caseMore.hidden = hidden <= 0;
     setText(this.caseMore, t("casesMore", { n: number(hidden) }));
   }

@@ -66,7 +66,6 @@ function go(name) {
 
 function showPage() {
   for (const [index, name] of PAGES.entries()) page.links[index].setAttribute("aria-pressed", String(name === page.shown));
-  if (page.shown === "history") model.readHistory(model.history.by, model.history.days);
   fill(page.main, h("h1", { class: "unseen" }, t(`page_${page.shown}`)), make(`rd-${page.shown}`));
 }
 

@@ -101,6 +101,7 @@ export class Model extends Emitter {
 
   /** Call a route; answers its JSON, or the text of one that is none. */
   async call(method, path, body) {
+    if (!this.loggedIn) throw new Problem(401, {});
     await this.session.renewIfDue();
     const { value } = this.session;
     if (!value) throw new Problem(401, {});

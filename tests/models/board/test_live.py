@@ -1,5 +1,7 @@
 """The moment as supervisors see it: who waits too long, who has room, and what nobody could say."""
 
+from collections import Counter
+
 import pytest
 
 from models.board.hours import row_of
@@ -41,7 +43,8 @@ def board(*opened: Open, here=("ann", "bob"), **more) -> Board:
         "at_ms": NOW_MS,
         "waiting": waiting,
         "waiting_late": 0,
-        "offered_or_assigned": len(opened) - waiting,
+        "held": Counter(each.record.agent for each in opened if each.record.state != "waiting"),
+        "not_read": 0,
         "with_bot": 3,
         "snoozed": 1,
         "open": opened,
@@ -116,7 +119,7 @@ def test_what_the_dispatcher_could_not_say_is_not_zero():
 
 
 def test_what_was_not_read_is_told():
-    shown = board(conversation("a"), waiting=7_001)
+    shown = board(conversation("a"), waiting=7_001, not_read=7_000)
     assert (shown.totals.waiting, shown.totals.not_read) == (7_001, 7_000)
     many = board(*(conversation(f"a{n}", since_s=n) for n in range(MOST_CASES + 20)))
     assert len(many.cases) == MOST_CASES
