@@ -152,6 +152,8 @@ class RouterClient:
         self._closing = False
         self.batches = 0
         self.batched = 0
+        #: commands that were refused at once, as too many wait.
+        self.refused = 0
 
     @property
     def waiting(self) -> int:
@@ -188,10 +190,12 @@ class RouterClient:
                 command = self._resolved(command)
             lane = self._lanes[shard_of_slot(slot_of_contact(command.contact), self._shards)]
             if lane.late and lane.pending:
+                self.refused += 1
                 raise Overloaded(TOO_MANY)
         else:
             lane = self._lanes[shard_of_slot(slot_of(command), self._shards)]
         if len(lane.pending) >= self._queue_limit:
+            self.refused += 1
             raise Overloaded(TOO_MANY)
         give_up_at = asyncio.get_running_loop().time() + self._deadline_s
         lane.pending.append((command, on_reply, token, give_up_at))

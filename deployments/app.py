@@ -99,6 +99,7 @@ def make_ingress_parts(
         channel_routers=[webhook_routes(channels, router)],
         intent=None if intent is None else IntentClient(intent),
         files=files,
+        here=who_is_here,
         running=lambda: open_parts,
     )
 

@@ -8,7 +8,6 @@ from redis.asyncio import Redis
 from cluster.bot import taxonomy_of
 from cluster.budgets import reply_budgets
 from cluster.settings import Settings
-from cluster.settings_sections import AccountSettings
 from cluster.store.about import AboutStore
 from cluster.store.dispatching import Presence
 from cluster.store.searching import SearchStore
@@ -36,9 +35,7 @@ class DeskAbout:
         here: asks the dispatcher.
         searching: looks for words in what was said.
         taxonomy: the intents of this system's model.
-        answer_within_s: account -> seconds within which a contact shall get an answer.
-        file_bytes: how long a file may be; 0: none are taken.
-        budgets: account -> its inboxes whose vendors count answers.
+        settings: of the whole system.
     """
 
     def __init__(
@@ -48,16 +45,14 @@ class DeskAbout:
         searching: SearchStore,
         here: WhoIsHere,
         taxonomy: Taxonomy,
-        answer_within_s: Callable[[str], float],
-        budgets: Callable[[str], list[ReplyBudget]],
-        file_bytes: int = 0,
+        settings: Settings,
     ) -> None:
-        self._budgets = budgets
+        self._settings = settings
         self._searching = searching
         self._store = store
         self._here = here
         self._intents = [IntentName(each.name, each.en, each.zh) for each in taxonomy]
-        self._answer_within_s = answer_within_s
+        file_bytes = settings.limits.file_bytes if settings.files_folder else 0
         self._files = FileRules(file_bytes, MOST_FILES, sorted(FILE_CHANNELS))
         self.table: dict[str, Callable[[AgentClaims, Any], Awaitable[Any]]] = {
             "account.about": self._account,
@@ -81,11 +76,15 @@ class DeskAbout:
             skills=sorted({skill for user in users for skill in user.skills}),
             intents=self._intents,
             canned=await self._store.canned(claims.account),
-            answer_within_s=self._answer_within_s(claims.account),
+            answer_within_s=self._settings.answer_within_s(claims.account),
             files=self._files,
             tags=await self._store.tags(claims.account),
             budgets=self._budgets(claims.account),
         )
+
+    def _budgets(self, account: str) -> list[ReplyBudget]:
+        found = sorted(reply_budgets(self._settings, account).items())
+        return [ReplyBudget(inbox, budget.answers, budget.within_ms / 1000) for inbox, budget in found]
 
     async def _contact(self, claims: AgentClaims, params: methods.ContactRef) -> ContactAbout:
         if not is_contact_id(params.contact):
@@ -123,16 +122,10 @@ def make_desk_about(settings: Settings, redis: Redis, here: WhoIsHere) -> DeskAb
         redis: a client that answers bytes.
         here: asks the dispatcher.
     """
-    usual = AccountSettings()
     return DeskAbout(
         store=AboutStore(redis),
         searching=SearchStore(redis),
         here=here,
         taxonomy=taxonomy_of(settings.intent),
-        answer_within_s=lambda account: settings.accounts.get(account, usual).answer_within_s,
-        file_bytes=settings.limits.file_bytes if settings.files_folder else 0,
-        budgets=lambda account: [
-            ReplyBudget(inbox, budget.answers, budget.within_ms / 1000)
-            for inbox, budget in sorted(reply_budgets(settings, account).items())
-        ],
+        settings=settings,
     )

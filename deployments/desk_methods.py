@@ -16,7 +16,19 @@ from cluster.store.valkey import STORE_DOWN
 from deployments.attaching import Attaching
 from deployments.desk_about import DeskAbout
 from deployments.desk_contacts import DeskContacts
-from models.domain.commands import Accept, AnyCommand, Decline, Receipt, Reopen, Resolve, Say, Snooze, Tag, Transfer
+from models.domain.commands import (
+    Accept,
+    AnyCommand,
+    Decline,
+    Receipt,
+    Reopen,
+    Resolve,
+    Say,
+    Snooze,
+    Tag,
+    TakeOver,
+    Transfer,
+)
 from models.domain.errors import NotFound, RaydeskError, TooLarge, Unavailable
 from models.domain.ids import is_conversation_id, message_id
 from models.protocol import jsonrpc, methods
@@ -75,6 +87,7 @@ class DeskMethods:
             "conversation.resolve": self._resolve,
             "conversation.reopen": self._reopen,
             "conversation.snooze": self._snooze,
+            "conversation.take_over": self._take_over,
             "conversation.note": self._note,
             "conversation.tag": self._tag,
             "presence.set": self._presence,
@@ -188,6 +201,10 @@ class DeskMethods:
     async def _reopen(self, claims: AgentClaims, params: methods.ConversationRef) -> methods.Ok:
         name = self._conversation(params.conversation)
         return await self._ask(Reopen(account=claims.account, conversation=name, by=claims.agent, role=claims.role))
+
+    async def _take_over(self, claims: AgentClaims, params: methods.ConversationRef) -> methods.Ok:
+        name = self._conversation(params.conversation)
+        return await self._ask(TakeOver(account=claims.account, conversation=name, by=claims.agent, role=claims.role))
 
     async def _snooze(self, claims: AgentClaims, params: methods.SnoozeUntil) -> methods.Ok:
         return await self._ask(

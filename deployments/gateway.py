@@ -324,5 +324,6 @@ class GatewayActor:
             "waiting": self.router.waiting,
             "batches": self.router.batches,
             "batched": self.router.batched,
+            "refused": self.router.refused,
             **self.meter.report(),
         }

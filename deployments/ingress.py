@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
+from deployments.http.board import BOARD_TYPES, BoardRoutes
 from deployments.http.callers import Callers
 from deployments.http.connect import CONNECT_PATH, ConnectRoutes
 from deployments.http.conversations import ConversationRoutes, MessagePage
@@ -73,6 +74,7 @@ def build_ingress(parts: IngressParts) -> FastAPI:
         ConversationRoutes(parts, callers),
         FileRoutes(parts, callers, inboxes),
         IntentRoutes(parts, callers),
+        BoardRoutes(parts, callers),
         SystemRoutes(parts, callers),
         PageRoutes(parts.settings, WebFolder()),
     ):
@@ -81,7 +83,8 @@ def build_ingress(parts: IngressParts) -> FastAPI:
         app.include_router(DemoShopRoutes(parts.settings).router)
     for router in parts.channel_routers:
         app.include_router(router)
-    app.openapi = openapi_builder(app, (*WIRE_TYPES, *INTENT_TYPES, *FILE_TYPES, MessagePage, ConversationRecord))
+    types = (*WIRE_TYPES, *INTENT_TYPES, *FILE_TYPES, *BOARD_TYPES, MessagePage, ConversationRecord)
+    app.openapi = openapi_builder(app, types)
     return app
 
 

@@ -155,6 +155,21 @@ class Directory:
             account, user.name, lambda stored: msgspec.structs.replace(stored, **msgspec.structs.asdict(user))
         )
 
+    async def set_skills(self, account: str, name: str, skills: Sequence[str]) -> User:
+        """Put a user into other skill groups; all else of it stays, whoever changes that meanwhile.
+
+        Raises:
+            BadRequest: a skill is not allowed.
+            NotFound: no such user.
+        """
+        wanted = tuple(dict.fromkeys(skills))
+        check_user(User(name=name, skills=wanted))
+        await self._change(account, name, lambda stored: msgspec.structs.replace(stored, skills=wanted))
+        user = await self.get(account, name)
+        if user is None:
+            raise NotFound(f"no user {name!r}")
+        return user
+
     async def remove(self, account: str, name: str) -> None:
         """Take a user out; what is on its desk is handed on as when it goes away.
 

@@ -124,9 +124,16 @@ def file(account: str, file_id: str) -> str:
 def files_unsent(account: str) -> str:
     """Sorted set of files that no message has brought yet, by the Unix millisecond at which they came in."""
     return f"{{{account}}}:files-unsent"
+
+
 def tags(account: str) -> str:
     """Sorted set of the tags in use by the Unix millisecond at which each was used last; bounded."""
     return f"{{{account}}}:tags"
+
+
+def hour(account: str, number: int) -> str:
+    """Hash of what was counted in the hour ``number`` since the Unix epoch -> how often; see `models.board.hours`."""
+    return f"{{{account}}}:hour:{number}"
 
 
 def canned(account: str) -> str:

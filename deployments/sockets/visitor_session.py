@@ -162,7 +162,9 @@ class VisitorSession(Session):
         refused = _refused(text)
         if refused is None:
             super().on_text(text)
-        elif not self.over_rate(refused[0]):
+            return
+        self.gateway.router.refused += 1
+        if not self.over_rate(refused[0]):
             self.send(refused[1])
 
     def on_send(self, params: methods.Write, call_id: Any) -> None:

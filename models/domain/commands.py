@@ -299,6 +299,14 @@ class Part(Command, frozen=True, kw_only=True, array_like=True, tag=26, gc=False
     at_ms: int
 
 
+class TakeOver(Command, frozen=True, kw_only=True, array_like=True, tag=27, gc=False):
+    """A supervisor takes an open conversation, whoever has it; a note in it says so."""
+
+    conversation: str
+    by: str
+    role: Role
+
+
 AnyCommand = (
     Receive
     | Say
@@ -322,6 +330,7 @@ AnyCommand = (
     | Tag
     | Return
     | Part
+    | TakeOver
 )
 
 

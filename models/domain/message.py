@@ -76,6 +76,14 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     at_ms: int = 0
 
 
+class Spoken(msgspec.Struct, frozen=True, gc=False):
+    """The part of a stored message that says who spoke when, and whether the contact heard it."""
+
+    author: Author
+    at_ms: int
+    internal: bool = False
+
+
 class Stored(msgspec.Struct, frozen=True, gc=False):
     """The part of a stored message that says who may see it."""
 

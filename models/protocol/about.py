@@ -82,6 +82,8 @@ class FileRules(msgspec.Struct, frozen=True):
     bytes: Annotated[int, Meta(description="How long one may be; 0: none are taken.")]
     most: Annotated[int, Meta(description="How many one message may bring.")]
     channels: Annotated[list[str], Meta(description="Channels on which an answer may bring files.")]
+
+
 class ReplyBudget(msgspec.Struct, frozen=True):
     """How many answers the vendor of an inbox takes until the contact writes again."""
 

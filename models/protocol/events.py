@@ -27,7 +27,10 @@ class MessageEvent(Event, frozen=True, tag="message"):
 
 
 class OfferedEvent(Event, frozen=True, tag="offered"):
-    """A conversation came to the desk and awaits acceptance until its ``offer_expires_ms``."""
+    """A conversation came to the desk and awaits acceptance until its ``offer_expires_ms``.
+
+    One that was taken over is ``assigned`` already.
+    """
 
     conversation: RecordJson
     messages: Annotated[list[MessageJson], Meta(description="Its newest messages, at most five, oldest first.")]
@@ -50,8 +53,10 @@ class RemovedEvent(Event, frozen=True, tag="removed"):
     """A conversation left the desk."""
 
     change: Annotated[
-        Literal["declined", "transferred", "resolved", "snoozed", "merged", "offer_expired", "agent_away"],
-        Meta(description="Through what. `merged`: it goes on as `merged_into`."),
+        Literal[
+            "declined", "transferred", "resolved", "snoozed", "merged", "offer_expired", "agent_away", "taken_over"
+        ],
+        Meta(description="Through what. `merged`: it goes on as `merged_into`; `taken_over`: a supervisor has it."),
     ]
     conversation: RecordJson
 

@@ -206,6 +206,15 @@ METHODS: tuple[Method, ...] = (
         summary="Sort a conversation by short words; one that is resolved by who helped last. Done twice, it is once.",
     ),
     Method(
+        "conversation.take_over",
+        ("desk",),
+        ConversationRef,
+        Ok,
+        http=True,
+        errors=_OWN,
+        summary="Take an open conversation to one's own desk, whoever has it; for supervisors and admins.",
+    ),
+    Method(
         "contact.about",
         ("desk",),
         ContactRef,

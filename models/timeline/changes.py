@@ -26,12 +26,17 @@ class Changes:
         outgoing: answers that a channel must send.
         files: (file, contact who may read it or empty, message) of what the messages bring.
         tags: tag -> Unix ms at which somebody used it last.
+        at_ms: Unix time of the batch, in milliseconds.
+        counts: what happened -> how often, for the account's hour (`models.board.hours`).
+        waits_ms: how long each contact had waited that a human answered.
     """
 
     __slots__ = (
+        "at_ms",
         "bot",
         "contacts",
         "conversations",
+        "counts",
         "desk",
         "desk_live",
         "files",
@@ -44,9 +49,10 @@ class Changes:
         "tags",
         "visitors",
         "waiting",
+        "waits_ms",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, at_ms: int = 0) -> None:
         self.slots: set[int] = set()
         self.messages: dict[str, list[bytes]] = {}
         self.conversations: dict[str, ConversationRecord] = {}
@@ -62,6 +68,13 @@ class Changes:
         self.outgoing: list[Outgoing] = []
         self.files: list[tuple[str, str, str]] = []
         self.tags: dict[str, int] = {}
+        self.at_ms = at_ms
+        self.counts: dict[str, int] = {}
+        self.waits_ms: list[int] = []
+
+    def count(self, what: str, n: int = 1) -> None:
+        """Count something that happened, for the account's hour."""
+        self.counts[what] = self.counts.get(what, 0) + n
 
     def tell_desk(self, agent: str, event: bytes) -> None:
         """Append ``event`` to what the agent's log gets."""
@@ -86,4 +99,5 @@ class Changes:
             or self.desk_live
             or self.visitors
             or self.outgoing
+            or self.counts
         )

@@ -49,6 +49,7 @@ def receive(turn: Turn, command: Receive) -> Receipt | Moved | Parted | Refusal:
     conversation = contact.open
     hit = contact.seen(key)
     if hit is not None:
+        turn.count("duplicates")
         return Receipt(conversation=hit[0].record.id, seq=hit[1], at_ms=hit[2], duplicate=True)
     if command.conversation and (conversation is None or conversation.record.id != command.conversation):
         return _refuse_other_conversation(contact, command.conversation)
@@ -76,6 +77,8 @@ def receive(turn: Turn, command: Receive) -> Receipt | Moved | Parted | Refusal:
             attachments=command.attachments,
         ),
     )
+    conversation.asked_ms = conversation.asked_ms or turn.now_ms
+    turn.changes[contact.account].count("contact")
     if command.channel != "web":
         # what was written elsewhere shows on the contact's open web page; web pages know what they sent themselves
         turn.changes[contact.account].tell_visitors(contact.id, message_event(data))
@@ -90,7 +93,12 @@ def _opened(turn: Turn, contact: Contact, command: Receive) -> Conversation:
     bots: dict[str, Any] = {}
     if turn.bot_takes_one():
         bots = {"state": "bot", "owed_seq": 1, "bot_due_ms": turn.now_ms + turn.bot.patience_ms}
-    return turn.open(contact, skill=command.skill, preferred=contact.record.last_agent, threads=(thread,), **bots)
+    opened = turn.open(contact, skill=command.skill, preferred=contact.record.last_agent, threads=(thread,), **bots)
+    changes = turn.changes[contact.account]
+    changes.count("opened")
+    if bots:
+        changes.count("bot_opened")
+    return opened
 
 
 def _goes_on(turn: Turn, contact: Contact, conversation: Conversation, command: Receive) -> None:
@@ -146,6 +154,10 @@ def rate(turn: Turn, command: Rate, found: Held | None) -> Done | Refusal:
     if record.state != "resolved":
         return refuse(Conflict, "only a conversation that is closed can be rated")
     if (record.rating, record.rating_comment) != (command.score, command.comment):
+        changes = turn.changes_of(contact.account, contact.slot)
+        changes.count("stars", command.score - record.rating)
+        if not record.rating:
+            changes.count("rated")
         turn.keep(contact, conversation, rating=command.score, rating_comment=command.comment)
     return Done(conversation=record.id)
 
@@ -195,6 +207,8 @@ def adopt(turn: Turn, command: Adopt) -> Done | Moved | Refusal:
                 message, id=f"{conversation.record.id}-{seq}", conversation=conversation.record.id, seq=seq
             ),
         )
+    if not conversation.asked_ms and conversation.record.state == "waiting":
+        conversation.asked_ms = conversation.record.waiting_since_ms
     return Done(conversation=conversation.record.id, at_ms=noted_ms)
 
 

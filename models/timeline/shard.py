@@ -40,6 +40,7 @@ from models.domain.commands import (
     Say,
     Snooze,
     Tag,
+    TakeOver,
     Transfer,
     Typing,
     Understood,
@@ -69,6 +70,7 @@ _BY_CONVERSATION: dict[type[Command], Callable[[Turn, Any, agent_side.Held | Non
     Resolve: agent_side.resolve,
     Reopen: agent_side.reopen,
     Snooze: agent_side.snooze,
+    TakeOver: agent_side.take_over,
     Typing: agent_side.agent_typing,
     Delivered: agent_side.delivered,
     Offer: dispatcher_side.offer,
@@ -97,7 +99,7 @@ class Outcome(msgspec.Struct, frozen=True):
         changes: account -> what must be written, atomically per account.
         placements: what dispatchers must hear once it is written.
         questions: what is to be understood once it is written.
-        counts: what the bot did -> how often.
+        counts: what the bot did, and what was known already -> how often, in all accounts.
     """
 
     replies: list[AnyReply]

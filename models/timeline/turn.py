@@ -116,7 +116,7 @@ class Turn:
         self.budgets = rules.budgets
         self.bot_room = bot_room
         self.questions: list[Question] = []
-        #: what the bot did -> how often.
+        #: what happened -> how often, for the process; an account's own counts are among its changes.
         self.counts: dict[str, int] = {}
         self.changes: dict[str, Changes] = {}
         self.placed: dict[str, Placement] = {}
@@ -127,7 +127,7 @@ class Turn:
         """Return the account's changes, and have ``slot`` fenced."""
         changes = self.changes.get(account)
         if changes is None:
-            changes = self.changes[account] = Changes()
+            changes = self.changes[account] = Changes(self.now_ms)
         changes.slots.add(slot)
         return changes
 
@@ -139,7 +139,7 @@ class Turn:
         return True
 
     def count(self, what: str) -> None:
-        """Count something that the bot did."""
+        """Count something for the process, whatever account it was in."""
         self.counts[what] = self.counts.get(what, 0) + 1
 
     def append(self, contact: Contact, conversation: Conversation, message: Message) -> bytes:
@@ -182,6 +182,22 @@ class Turn:
             ),
         )
         self.changes_of(contact.account, contact.slot).tell_visitors(contact.id, message_event(data))
+
+    def append_line(self, contact: Contact, conversation: Conversation, text: str, *, by: str) -> None:
+        """Add a line about what an agent did, which only agents see."""
+        seq = conversation.seq + 1
+        record = conversation.record
+        message = Message(
+            id=f"{record.id}-{seq}",
+            conversation=record.id,
+            seq=seq,
+            author="system",
+            author_id=by,
+            text=text,
+            at_ms=self.now_ms,
+            internal=True,
+        )
+        self.append(contact, conversation, message)
 
     def replace(self, contact: Contact, conversation: Conversation, **fields: Any) -> ConversationRecord:
         """Change a conversation's record, keep the indexes in step, and let the dispatcher know.
@@ -277,6 +293,8 @@ class Turn:
             snoozed_until_ms=0,
             **fields,
         )
+        # nobody expected an answer while it was closed
+        conversation.asked_ms = self.now_ms if conversation.asked_ms else 0
         contact.open, contact.last = conversation, None
         self.replace_contact(contact, open=conversation.record.id, last="")
 

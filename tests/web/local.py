@@ -34,6 +34,7 @@ from cluster.store.directory import Directory
 from cluster.store.embedded import EmbeddedStore
 from cluster.store.files import make_file_store
 from cluster.store.reading import Reading
+from cluster.store.timeline import TimelineStore
 from cluster.store.valkey import connect
 from deployments.attaching import Attaching
 from deployments.desk_about import make_desk_about
@@ -68,8 +69,11 @@ _AT_ONCE = 500
 class TellingRouter(LocalRouter):
     """A local router that tells a dispatcher of changes and has texts understood, as the router actor does."""
 
-    def __init__(self, redis: Any, bot: BotPart, budgets: dict[str, Budget]) -> None:
+    def __init__(
+        self, redis: Any, bot: BotPart, budgets: dict[str, Budget], answer_within_s: Callable[[str], float]
+    ) -> None:
         super().__init__(redis)
+        self._store = TimelineStore(redis, log_entries=1000, answer_within_s=answer_within_s)
         self._bot = bot
         self._budgets = budgets
         self._core = self._new_core()
@@ -213,7 +217,7 @@ class LocalSystem:
         self.directory = Directory(redis, hasher=_HASHER)
         await self._people()
         bot = BotPart(answers=make_bot(settings.bot, settings.intent))
-        self.router = TellingRouter(redis, bot, reply_budgets(settings))
+        self.router = TellingRouter(redis, bot, reply_budgets(settings), settings.answer_within_s)
         client = RouterClient(self.router.carry, shards=1, batch_bytes=80_000, queue_limit=10_000, deadline_s=5.0)
         self.client = client
         self.dispatcher = self.router.dispatcher = DispatcherActor(settings, router=client, superseded=lambda: None)
@@ -300,6 +304,7 @@ class LocalSystem:
             gateways=LiveGateways(self.redis, monotonic=time.monotonic),
             rpc=methods.rpc,
             files=self.files,
+            here=self.dispatcher.here,
         )
 
     def _signer(self, settings: Settings) -> TokenSigner:

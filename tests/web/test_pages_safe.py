@@ -8,7 +8,7 @@ import pytest
 from deployments.http.pages import WebFolder
 from tests.web.room import Room
 
-OURS = ("/demo",)
+OURS = ("/demo", "/board")
 
 
 def directives(answer: httpx.Response) -> dict[str, set[str]]:

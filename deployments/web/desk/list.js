@@ -307,11 +307,15 @@ function speaker(model, message) {
   return "";
 }
 
-const SYSTEM_LINES = { "conversation.resolved": "resolvedLine", "conversation.reopened": "reopenedLine" };
+const SYSTEM_LINES = {
+  "conversation.resolved": "resolvedLine",
+  "conversation.reopened": "reopenedLine",
+  "conversation.taken_over": "takenOverLine",
+};
 
 /** The text of a message, or what it brought in place of one. */
 export function bodyText(message) {
-  if (message.author === "system") return t(SYSTEM_LINES[message.text] ?? message.text ?? "");
+  if (message.author === "system") return t(SYSTEM_LINES[message.text] ?? message.text ?? "", { name: message.author_id ?? "" });
   if (message.text) return message.text;
   return (message.attachments ?? []).map((each) => `[${t(each.kind)}]`).join(" ");
 }

@@ -20,6 +20,7 @@ from models.domain.commands import (
     Say,
     Snooze,
     Tag,
+    TakeOver,
     Transfer,
     Typing,
     Understood,
@@ -210,8 +211,9 @@ def told():
     story.by_ann(Resolve)
     story.receive()
     story.offer()
+    story.tell(TakeOver(account=ACCOUNT, conversation=story.conversation, by="sue", role="supervisor"))
     into = contact_id(ACCOUNT, "user", "", "7")
-    story.tell(Move(account=ACCOUNT, contact=CONTACT, into=into, conversation=story.conversation, length=1))
+    story.tell(Move(account=ACCOUNT, contact=CONTACT, into=into, conversation=story.conversation, length=2))
     return story
 
 

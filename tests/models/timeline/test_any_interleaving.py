@@ -40,6 +40,7 @@ from models.domain.commands import (
     Say,
     Snooze,
     Tag,
+    TakeOver,
     Transfer,
     Typing,
     Understood,
@@ -265,7 +266,7 @@ class RouterMachine(RuleBasedStateMachine):
         which=pick,
         agent=agent_of,
         own=mostly,
-        kind=st.sampled_from([Accept, Accept, Decline, Resolve, Reopen]),
+        kind=st.sampled_from([Accept, Accept, Decline, Resolve, Reopen, TakeOver]),
     )
     def agent_decides(self, account: str, which: int, agent: str, own: bool, kind: type) -> None:
         found = self.about(account, which, agent, own)
@@ -593,6 +594,22 @@ class RouterMachine(RuleBasedStateMachine):
                 for seq, message in enumerate(map(_message.decode, session), start=1):
                     assert (message.id, message.conversation, message.seq) == (f"{name}-{seq}", name, seq)
                 assert name in keys.cases[record.contact]
+
+    @invariant()
+    def what_is_counted_is_what_is_stored(self) -> None:
+        """A link carries messages over: they are stored twice, and were said once."""
+        for account in ACCOUNTS:
+            keys = self.store.accounts[account]
+            said = {"contact": set(), "agent": set(), "note": set(), "bot": set()}
+            for name in keys.sessions:
+                for message in self.messages(account, name):
+                    kind = "note" if message.author == "agent" and message.internal else message.author
+                    if kind in said:
+                        said[kind].add(self.key(message))
+            assert {kind: keys.counts[kind] for kind in said} == {kind: len(each) for kind, each in said.items()}
+            assert len(keys.waits_ms) <= keys.counts["agent"]
+            assert min(keys.waits_ms, default=0) >= 0
+            assert keys.counts["bot_opened"] <= keys.counts["opened"] <= len(keys.conversations)
 
     @invariant()
     def nothing_is_taken_twice(self) -> None:
