@@ -61,6 +61,16 @@ def waiting(account: str) -> str:
     return f"{{{account}}}:waiting"
 
 
+def queue(account: str, skill: str) -> str:
+    """Sorted set of those of ``waiting`` that ask for one skill, empty for none: the queue of its skill group."""
+    return f"{{{account}}}:queue:{skill}"
+
+
+def agent_seen(account: str) -> str:
+    """Hash contact -> id of its newest message that an agent has seen."""
+    return f"{{{account}}}:agent-seen"
+
+
 def held(account: str) -> str:
     """Hash conversation -> agent, for all that is offered or assigned."""
     return f"{{{account}}}:held"

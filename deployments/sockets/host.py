@@ -6,6 +6,7 @@ from cluster.clients import RouterClient
 from cluster.settings import Settings
 from cluster.store.reading import Reading
 from deployments.desk_methods import DeskMethods
+from deployments.sockets.acks import Acks
 from deployments.sockets.flusher import Flusher
 from deployments.sockets.lifetimes import Lifetimes
 from models.domain.commands import AnyCommand
@@ -21,6 +22,7 @@ class Host(Protocol):
     signer: TokenSigner
     desk_methods: DeskMethods
     flusher: Flusher
+    acks: Acks
     lifetimes: Lifetimes
 
     @property
@@ -46,14 +48,6 @@ class Host(Protocol):
 
     async def presence_of(self, claims: AgentClaims, wanted: str | None) -> str:
         """Return an agent's presence, or set the one ``wanted``."""
-        ...
-
-    def desk_acked(self, claims: AgentClaims, cursor: int) -> None:
-        """Remember how far a desk of this agent has shown its events."""
-        ...
-
-    def visit_acked(self, account: str, contact: str, message: str) -> None:
-        """Remember the newest message that a contact has seen."""
         ...
 
     def ask_quietly(self, session: Any, command: AnyCommand, call_id: Any) -> None:

@@ -179,6 +179,7 @@ class VisitorSession(Session):
                 skill=self.skill,
                 conversation=params.conversation,
                 reply_to=params.reply_to,
+                for_agents=params.for_agents,
             ),
             self._on_receipt,
             call_id,
@@ -199,7 +200,7 @@ class VisitorSession(Session):
         place = split_message_id(params.cursor)
         if place > self.cursor and place not in (self._own or ()):
             raise NotFound("this visitor was sent no such message")
-        self.gateway.visit_acked(claims.account, self.contact, params.cursor)
+        self.gateway.acks.visit(claims.account, self.contact, params.cursor)
         self.succeed(call_id, methods.Ok())
 
     def on_typing(self, params: methods.ConversationRef, call_id: Any) -> None:
@@ -229,6 +230,7 @@ class VisitorSession(Session):
             ahead=place.ahead,
             estimate_s=place.estimate_s,
             rating=record.rating,
+            seen_seq=place.seen_seq,
         )
 
     def on_rate(self, params: methods.ConversationRate, call_id: Any) -> None:

@@ -11,6 +11,7 @@ from models.protocol.about import AccountAbout, CannedPut, CannedRef, ContactAbo
 from models.protocol.params import (
     ConversationRate,
     ConversationRef,
+    ConversationSeen,
     DeskAck,
     DeskOpen,
     HistoryPage,
@@ -175,6 +176,15 @@ METHODS: tuple[Method, ...] = (
         http=True,
         errors=("not_found", "unavailable"),
         summary="Read messages of any conversation of the account, notes among them.",
+    ),
+    Method(
+        "conversation.seen",
+        ("desk",),
+        ConversationSeen,
+        Ok,
+        errors=("not_found",),
+        summary="Show the contact what was seen of a conversation on this desk, within about a second; of another "
+        "one it does nothing. Usually sent as a notification.",
     ),
     Method(
         "conversation.reopen",

@@ -294,6 +294,7 @@ async def test_the_store_holds_what_its_model_holds(world: World) -> None:
         }
         for index, expected in (
             (keys.waiting(account), model.waiting),
+            *((keys.queue(account, skill), queue) for skill, queue in model.queues.items()),
             (keys.snoozed(account), model.snoozed),
             (keys.bot(account), model.bot),
         ):

@@ -108,8 +108,8 @@ export class Log {
     const key = mine && message.source_id ? `own ${message.source_id}` : id;
     yield [key, text, () => this.#withAuthor(bubbleOf(text, mine, this.#words), mine, nameOf(message))];
     if (isSame(message, next) && !(next.at_ms - message.at_ms > APART_MS)) return;
-    const seen = mine && this.#visitor.talk.answered(message);
-    yield [`foot ${id}`, String(seen), () => this.#foot(message, mine, seen)];
+    const fate = mine ? this.#visitor.talk.fate(message) : "";
+    yield [`foot ${id}`, fate, () => this.#foot(message, fate)];
   }
 
   #withAuthor(bubble, mine, name) {
@@ -137,15 +137,16 @@ export class Log {
     );
   }
 
-  #foot(message, mine, seen) {
+  #foot(message, fate) {
     const time = h(
       "time",
       { dateTime: new Date(message.at_ms).toISOString() },
       clockTime(this.#words.language, message.at_ms),
     );
-    if (!mine) return h("div", { class: "foot" }, time);
-    const word = this.#words.t(seen ? "seen" : "sent");
-    return h("div", { class: "foot own" }, time, seen ? `· ${word}` : [icon("check"), h("span", { class: "quiet" }, word)]);
+    if (!fate) return h("div", { class: "foot" }, time);
+    const word = this.#words.t(fate);
+    const ticks = fate === "read" ? [icon("check"), icon("check")] : icon("check");
+    return h("div", { class: "foot own" }, time, h("span", { class: "ticks" }, ticks), h("span", { class: fate === "sent" ? "quiet" : "" }, word));
   }
 
   #dayLine(ms) {

@@ -80,6 +80,7 @@ button { cursor: pointer; border: 0; background: none; padding: 0; }
 .foot { display: flex; align-items: center; gap: 6px; margin: 2px 6px 6px 12px; font-size: 12px; color: var(--soft); }
 .foot.own { align-self: flex-end; margin-inline: 12px 6px; }
 .foot svg { width: 15px; height: 15px; }
+.ticks svg + svg { margin-inline-start: -10px; }
 .foot .bad { color: var(--bad); }
 .faint { opacity: .72; }
 .typing { align-self: flex-start; display: flex; align-items: center; gap: 4px; margin-block-start: 8px;

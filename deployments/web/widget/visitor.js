@@ -85,19 +85,24 @@ export class Visitor extends Emitter {
     return this.talk.state === "resolved" || this.talk.state === "merged";
   }
 
+  /** Whether nobody is there at this hour; a conversation that somebody has goes on. */
+  get closed() {
+    return Boolean(this.talk.place?.closed) && !this.withHuman;
+  }
+
   start() {
     if (this.#watching) return;
     this.#watching = true;
     for (const name of this.#memory.names("pending ")) {
       const kept = this.#memory.get(name);
-      if (kept?.whose === this.#whose()) this.talk.wants(name.slice(8), kept.text);
+      if (kept?.whose === this.#whose()) this.talk.wants(name.slice(8), kept.text, kept.forAgents);
     }
     if (typeof BroadcastChannel === "function") {
       this.#tabs = new BroadcastChannel(`raydesk ${this.#server} ${this.#inbox} ${this.#whose()}`);
       this.#tabs.onmessage = (event) => this.#fromTab(event.data);
     }
     this.#line.start();
-    this.#looking = setInterval(() => this.queued && this.#askPlace(), LOOK_EVERY_MS);
+    this.#looking = setInterval(() => (this.queued || this.closed) && this.#askPlace(), LOOK_EVERY_MS);
   }
 
   stop() {
@@ -113,12 +118,12 @@ export class Visitor extends Emitter {
 
   // -- what the visitor does ------------------------------------------------------------------------
 
-  /** Send a text, now or as soon as there is a line. */
-  send(text) {
+  /** Send a text, now or as soon as there is a line; for agents alone if the bot is not to answer it. */
+  send(text, forAgents = false) {
     const clientId = newId();
-    this.#memory.set(`pending ${clientId}`, { text, whose: this.#whose() });
+    this.#memory.set(`pending ${clientId}`, { text, forAgents, whose: this.#whose() });
     this.#memory.set("talked", this.#whose());
-    this.talk.wants(clientId, text);
+    this.talk.wants(clientId, text, forAgents);
     this.changed("talk");
     this.#flush();
   }
@@ -273,7 +278,9 @@ export class Visitor extends Emitter {
 
   async #sendOne(message) {
     try {
-      const receipt = await this.#line.call("message.send", { client_id: message.clientId, text: message.text });
+      const { clientId, text, forAgents } = message;
+      const params = { client_id: clientId, text, ...(forAgents ? { for_agents: true } : {}) };
+      const receipt = await this.#line.call("message.send", params);
       this.#stored(message.clientId, receipt);
     } catch (error) {
       if (error instanceof LineBroken) return;
@@ -300,6 +307,7 @@ export class Visitor extends Emitter {
       if (place.conversation) {
         this.talk.conversation = place.conversation;
         this.talk.state = place.state;
+        this.talk.seenUpTo(place.conversation, place.seen_seq);
       }
       this.changed("talk");
     } catch (error) {
@@ -314,8 +322,10 @@ export class Visitor extends Emitter {
     if (method !== "event") return;
     for (const event of params.events) {
       if (event.type === "message") this.#said(event.message);
+      else if (event.type === "seen") this.talk.seenUpTo(event.conversation, event.seq);
       else if (event.type === "typing" && event.author === "agent") this.#shows("agent", TYPING_SHOWN_MS);
     }
+    this.changed("talk");
   }
 
   #said(message) {
