@@ -136,6 +136,11 @@ def users_changed(account: str) -> str:
     return f"{{{account}}}:users-changed"
 
 
+def administration(account: str, section: str) -> str:
+    """Hash name -> JSON of what an admin said in a section: teams, skills, inboxes, hours, replies."""
+    return f"{{{account}}}:administration:{section}"
+
+
 def alive(kind: str, name: str) -> str:
     """String with a short life: what a running router, gateway or dispatcher tells about itself."""
     return f"{ALIVE_PREFIX}{kind}:{name}"
