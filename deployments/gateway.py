@@ -19,6 +19,7 @@ from cluster.clients import RouterClient
 from cluster.codec import encode_desk_report
 from cluster.gateways import gateway_url
 from cluster.settings import Settings
+from cluster.store.administration import hours_of_inbox
 from cluster.store.gathering import GatheringByAccount
 from cluster.store.reading import Reading
 from cluster.store.valkey import STORE_DOWN, connect
@@ -33,6 +34,7 @@ from deployments.sockets.hub import Hub
 from deployments.sockets.lifetimes import TICK_S, Lifetimes
 from deployments.sockets.session import Session
 from deployments.sockets.visitor_session import VisitorSession
+from models.administration.hours import Hours
 from models.domain.commands import AnyCommand, AnyReply
 from models.domain.errors import RaydeskError, Unavailable
 from models.protocol.methods import Ok
@@ -216,6 +218,10 @@ class GatewayActor:
             await self._set_presence(claims.account, claims.agent, wanted, "")
             return wanted
         return await self.reading.presence(claims.account, claims.agent)
+
+    async def hours_of(self, account: str, inbox: str) -> Hours | None:
+        """Return when somebody is there for the visitors of an inbox; None: always."""
+        return await hours_of_inbox(self._redis, account, inbox)
 
     def ask_quietly(self, session: Session, command: AnyCommand, call_id: Any) -> None:
         """Ask a router for something that is not worth repeating, such as showing that somebody types."""

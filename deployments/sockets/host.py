@@ -9,6 +9,7 @@ from deployments.desk_methods import DeskMethods
 from deployments.sockets.acks import Acks
 from deployments.sockets.flusher import Flusher
 from deployments.sockets.lifetimes import Lifetimes
+from models.administration.hours import Hours
 from models.domain.commands import AnyCommand
 from models.security.tokens import AgentClaims, TokenSigner
 
@@ -48,6 +49,10 @@ class Host(Protocol):
 
     async def presence_of(self, claims: AgentClaims, wanted: str | None) -> str:
         """Return an agent's presence, or set the one ``wanted``."""
+        ...
+
+    async def hours_of(self, account: str, inbox: str) -> Hours | None:
+        """Return when somebody is there for the visitors of an inbox; None: always."""
         ...
 
     def ask_quietly(self, session: Any, command: AnyCommand, call_id: Any) -> None:

@@ -114,6 +114,7 @@ label.field span { font-weight: 400; color: var(--soft); }
 .field em { display: block; margin-block-start: 3px; font-style: normal; font-weight: 400; color: var(--bad); }
 .main { display: block; width: 100%; min-height: 44px; margin-block-start: 14px; border-radius: 11px; font-weight: 600;
   background: var(--accent); color: var(--on-accent); }
+.card > .link { display: block; margin: 8px auto -4px; font-size: 14px; color: var(--soft); }
 .main:disabled { opacity: .5; cursor: default; }
 
 .chips { display: flex; flex-wrap: wrap; gap: 8px; padding: 4px 14px 10px; }
