@@ -183,7 +183,7 @@ def take(folder: Path) -> None:
             if each.stat().st_size > MOST_BYTES:
                 sys.exit(f"{each.name} has {each.stat().st_size} bytes; {MOST_BYTES} are allowed")
             shutil.copy(each, folder / each.name)
-            print(f"{each.name}: {each.stat().st_size / 1_000:.0f} kB")
+            sys.stdout.write(f"{each.name}: {each.stat().st_size / 1_000:.0f} kB\n")
 
 
 if __name__ == "__main__":

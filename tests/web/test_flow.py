@@ -5,7 +5,7 @@ import re
 import signal
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from cluster.load.run.strikes import Population
 from tests.gateway_client import Socket
@@ -132,7 +132,11 @@ def test_a_case_from_the_shop_over_the_bot_to_two_agents_and_its_rating(room: Ro
     assert [text for text in shown if text in (first, then, last)] == [first, then, last]
     assert between <= set(shown)
     assert len(shown) == len(set(shown))
-    said = [*stored(room, conversation, "contact"), *stored(room, conversation, "agent"), *stored(room, conversation, "bot")]
+    said = [
+        *stored(room, conversation, "contact"),
+        *stored(room, conversation, "agent"),
+        *stored(room, conversation, "bot"),
+    ]
     assert sorted(shown) == sorted(said), "what is shown is what is stored, each once"
     if breaks != "nothing":
         room.expect_complaints(LOST_CONNECTION)

@@ -100,10 +100,13 @@ def test_off_hours_a_message_is_left_and_waits_while_the_bot_answers_as_ever(
     form.get_by_label(words["name"]).fill("Mei Lin")
     form.get_by_label(words["email"]).fill("mei@shop.example")
     form.get_by_label(words["question"]).fill(words["ask"])
+    expect(form.locator("[aria-invalid=true]")).to_have_count(0)
     room.picture(page, f"off-hours-form-{locale}")
     form.get_by_role("button", name=words["send"]).click()
     expect(chat.widget.locator(".queue")).to_contain_text(words["left"])
     expect(form).to_have_count(0)
+    expect(chat.widget.locator(".typing")).to_have_count(0)
+    expect(chat.widget.locator(".queue")).to_be_in_viewport(ratio=1)
     room.picture(page, f"off-hours-left-{locale}")
     (conversation,) = room.open_conversations()
     with room.system.store() as store:

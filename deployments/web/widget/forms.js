@@ -33,6 +33,7 @@ export function askingForm(fields, words, send, { intro, submit, asks = true, ex
     h("button", { type: "submit", class: "main" }, submit),
     extra,
   );
+  for (const each of all) each.input.addEventListener("input", () => each.told.textContent && check(each, words));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const wrong = all.filter((each) => !check(each, words));

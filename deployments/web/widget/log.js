@@ -44,6 +44,11 @@ export class Log {
     this.#below.hidden = true;
   }
 
+  /** Stay at the end, if the reader is there, in a room that has become smaller. */
+  stay() {
+    if (this.#atEnd) this.toEnd();
+  }
+
   /** Whether the reader sees the last message. */
   get atEnd() {
     return this.#atEnd;

@@ -78,8 +78,9 @@ export class Panel {
     this.#drawBanner();
     this.#drawForm();
     this.#drawTail();
-    this.#log.draw(this.#options.greeting, (message) => this.#nameOf(message));
+    // before the messages, whose end must be seen in the room that is left
     this.#drawChips();
+    this.#log.draw(this.#options.greeting, (message) => this.#nameOf(message));
   }
 
   get readsEnd() {
@@ -137,6 +138,7 @@ export class Panel {
     this.#input.style.height = "auto";
     this.#input.style.height = `${Math.min(this.#input.scrollHeight, TALLEST_PX)}px`;
     this.#send.disabled = !this.#input.value.trim();
+    this.#log.stay();
   }
 
   #nameOf(message) {

@@ -281,7 +281,7 @@ export class Visitor extends Emitter {
       const { clientId, text, forAgents } = message;
       const params = { client_id: clientId, text, ...(forAgents ? { for_agents: true } : {}) };
       const receipt = await this.#line.call("message.send", params);
-      this.#stored(message.clientId, receipt);
+      this.#stored(message, receipt);
     } catch (error) {
       if (error instanceof LineBroken) return;
       if (!(error instanceof Refused)) throw error;
@@ -291,10 +291,11 @@ export class Visitor extends Emitter {
     }
   }
 
-  #stored(clientId, receipt) {
+  #stored({ clientId, forAgents }, receipt) {
     this.#memory.remove(`pending ${clientId}`);
     const message = this.talk.received(clientId, receipt);
     if (message) this.#tabs?.postMessage(message);
+    if (forAgents && !this.withHuman) this.talk.state = "waiting";
     if (this.talk.state === "bot" || this.talk.state === null) this.#shows("bot", BOT_SHOWN_MS);
     if (!this.withHuman) this.#askPlace();
     this.changed("talk");
