@@ -6,7 +6,7 @@ ARGS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check docs load bench bench-intent soak chaos lock clean
+.PHONY: help run test check docs screenshots load bench bench-intent soak chaos lock clean
 
 help: ## Show the recipes
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -25,6 +25,9 @@ check: $(VENV)/test.stamp ## Lint, format, types, and the three storeys
 
 docs: $(VENV)/test.stamp ## Write the tables of docs/protocol.md anew, from the code
 	$(BIN)/python -m deployments.documents docs/protocol.md
+
+screenshots: $(VENV)/test.stamp ## Make the pictures of the documents anew (wants a Chromium)
+	$(BIN)/python -m tests.web.screenshots docs/pictures
 
 load: $(VENV)/run.stamp ## Drive a system of its own with a scenario (ARGS="black-friday --kill router@30s" and the like)
 	$(BIN)/raydesk load --start $(ARGS)

@@ -66,6 +66,16 @@ def waiting(account: str) -> str:
     return f"{{{account}}}:waiting"
 
 
+def queue(account: str, skill: str) -> str:
+    """Sorted set of those of ``waiting`` that ask for one skill, empty for none: the queue of its skill group."""
+    return f"{{{account}}}:queue:{skill}"
+
+
+def agent_seen(account: str) -> str:
+    """Hash contact -> id of its newest message that an agent has seen."""
+    return f"{{{account}}}:agent-seen"
+
+
 def held(account: str) -> str:
     """Hash conversation -> agent, for all that is offered or assigned."""
     return f"{{{account}}}:held"
@@ -149,6 +159,11 @@ def users(account: str) -> str:
 def users_changed(account: str) -> str:
     """Stream of the names of users that changed; field ``n``. What they are now is in ``users``."""
     return f"{{{account}}}:users-changed"
+
+
+def administration(account: str, section: str) -> str:
+    """Hash name -> JSON of what an admin said in a section: teams, skills, inboxes, hours, replies."""
+    return f"{{{account}}}:administration:{section}"
 
 
 def alive(kind: str, name: str) -> str:

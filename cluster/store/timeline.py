@@ -269,6 +269,11 @@ def _count_commands(account: str, changes: Changes, add: Any, *, new_hour: bool)
 def _index_commands(account: str, changes: Changes, add: Any) -> None:
     """Keep the indexes that a dispatcher and a desk's snapshot read."""
     _ranked(keys.waiting(account), changes.waiting, add)
+    for name, (left, came) in changes.queues.items():
+        if left is not None and left != came:
+            add(["ZREM", keys.queue(account, left), name])
+        if came is not None:
+            add(["ZADD", keys.queue(account, came), cast("int", changes.waiting[name]), name])
     for name, (left, came) in changes.held.items():
         if left and left != came:
             add(["SREM", keys.holds(account, left), name])

@@ -17,6 +17,7 @@ from cluster.store.reading import VisitState
 from deployments.desk_methods import receipt_result
 from deployments.sockets.host import Host
 from deployments.sockets.session import Session, method_table
+from models.administration.hours import is_open, next_opening
 from models.domain.commands import AnyReply, Rate, Receipt, Receive, Typing
 from models.domain.errors import Forbidden, NotFound, Overloaded, RaydeskError, Unauthorized
 from models.domain.ids import is_conversation_id, message_id, split_message_id
@@ -188,6 +189,7 @@ class VisitorSession(Session):
                 conversation=params.conversation,
                 reply_to=params.reply_to,
                 attachments=attachments,
+                for_agents=params.for_agents,
             ),
             self._on_receipt,
             call_id,
@@ -208,7 +210,7 @@ class VisitorSession(Session):
         place = split_message_id(params.cursor)
         if place > self.cursor and place not in (self._own or ()):
             raise NotFound("this visitor was sent no such message")
-        self.gateway.visit_acked(claims.account, self.contact, params.cursor)
+        self.gateway.acks.visit(claims.account, self.contact, params.cursor)
         self.succeed(call_id, methods.Ok())
 
     def on_typing(self, params: methods.ConversationRef, call_id: Any) -> None:
@@ -228,16 +230,20 @@ class VisitorSession(Session):
 
     async def _place(self, claims: VisitorClaims) -> methods.VisitPlace:
         place = await self.gateway.reading.place(claims.account, self.contact)
+        hours = await self.gateway.hours_of(claims.account, claims.inbox)
+        now_ms = time.time_ns() // 1_000_000
+        closed = hours is not None and not is_open(hours, now_ms)
         record = place.record
-        if record is None:
-            return methods.VisitPlace(None, None)
         return methods.VisitPlace(
-            conversation=record.id,
-            state=record.state,
-            agent=record.agent if record.state == "assigned" else "",
+            conversation=record.id if record else None,
+            state=record.state if record else None,
+            agent=record.agent if record and record.state == "assigned" else "",
             ahead=place.ahead,
             estimate_s=place.estimate_s,
-            rating=record.rating,
+            rating=record.rating if record else 0,
+            seen_seq=place.seen_seq,
+            closed=closed,
+            opens_at_ms=next_opening(hours, now_ms) if hours is not None and closed else None,
         )
 
     def on_rate(self, params: methods.ConversationRate, call_id: Any) -> None:

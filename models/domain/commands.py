@@ -34,6 +34,7 @@ class Receive(Command, frozen=True, kw_only=True, array_like=True, tag=1, gc=Fal
         received_at_ms: Unix time at which we took it, in milliseconds.
         skill: what an agent must know; used when the message opens a conversation.
         conversation: the conversation it is meant for; empty means the open one.
+        for_agents: whether it is left for agents, so that the conversation waits for one.
     """
 
     contact: str
@@ -47,6 +48,7 @@ class Receive(Command, frozen=True, kw_only=True, array_like=True, tag=1, gc=Fal
     conversation: str = ""
     reply_to: str = ""
     attachments: tuple[Attachment, ...] = ()
+    for_agents: bool = False
 
 
 class Say(Command, frozen=True, kw_only=True, array_like=True, tag=2, gc=False):

@@ -70,7 +70,7 @@ class DeliveryEvent(Event, frozen=True, tag="delivery"):
 
 
 class SeenEvent(Event, frozen=True, tag="seen"):
-    """The contact has seen a conversation up to a message; told within about a second, and without a cursor."""
+    """The other side has seen a conversation up to a message; told within about a second, and without a cursor."""
 
     conversation: Annotated[str, Meta(description="Id of the conversation.")]
     seq: Annotated[int, Meta(description="Number of the newest message that it has seen.")]
@@ -92,4 +92,4 @@ DESK_EVENTS: tuple[type[Event], ...] = (
     SeenEvent,
     TypingEvent,
 )
-VISITOR_EVENTS: tuple[type[Event], ...] = (MessageEvent, TypingEvent)
+VISITOR_EVENTS: tuple[type[Event], ...] = (MessageEvent, SeenEvent, TypingEvent)

@@ -11,6 +11,7 @@ from models.protocol.about import AccountAbout, CannedPut, CannedRef, ContactAbo
 from models.protocol.params import (
     ConversationRate,
     ConversationRef,
+    ConversationSeen,
     DeskAck,
     DeskOpen,
     HistoryPage,
@@ -186,6 +187,15 @@ METHODS: tuple[Method, ...] = (
         http=True,
         errors=("not_found", "unavailable"),
         summary="Find words in what was said in the account, a stretch of its conversations at a time, newest first.",
+    ),
+    Method(
+        "conversation.seen",
+        ("desk",),
+        ConversationSeen,
+        Ok,
+        errors=("not_found",),
+        summary="Show the contact what was seen of a conversation on this desk, within about a second; of another "
+        "one it does nothing. Usually sent as a notification.",
     ),
     Method(
         "conversation.reopen",

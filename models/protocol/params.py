@@ -101,12 +101,22 @@ class Write(Params, frozen=True):
     ] = ""
     reply_to: ReplyTo = ""
     attachments: Attachments = ()
+    for_agents: Annotated[
+        bool, Meta(description="Whether it is left for agents: the conversation waits for one, and the bot is silent.")
+    ] = False
 
 
 class ConversationRef(Params, frozen=True):
     """One conversation."""
 
     conversation: Conversation
+
+
+class ConversationSeen(Params, frozen=True):
+    """How far an agent has seen a conversation on its desk."""
+
+    conversation: Conversation
+    seq: Annotated[int, Meta(ge=1, description="Number of the newest message seen.")]
 
 
 class TransferTo(Params, frozen=True):

@@ -40,6 +40,14 @@ def asked(turn: Turn, contact: Contact, conversation: Conversation) -> None:
         turn.changes[contact.account].count("handed_over")
 
 
+def passed_over(turn: Turn, contact: Contact, conversation: Conversation) -> None:
+    """Let the conversation wait for a human, before a message is appended that the contact leaves for agents."""
+    owed = conversation.record.owed_seq
+    since_ms = conversation.record.waiting_since_ms if owed else turn.now_ms
+    turn.count("bot_handed_over_left")
+    turn.replace(contact, conversation, state="waiting", waiting_since_ms=since_ms)
+
+
 def wonder(turn: Turn, contact: Contact, conversation: Conversation, text: str) -> None:
     """Have the contact's message, which was appended last, understood once it is stored."""
     record = conversation.record

@@ -20,6 +20,7 @@ class Changes:
         desk_live: agent -> JSON of events shown to open desks and not kept (typing).
         visitors: contact -> JSON of the events its open sockets get now.
         waiting: conversation -> Unix ms since when it waits, None when it no longer does.
+        queues: conversation -> (skill whose queue it left, skill whose queue it stands in); None means no queue.
         held: conversation -> (agent whose desk it left, agent whose desk it came to); empty means nobody.
         snoozed: conversation -> Unix ms at which it comes back, None when it did.
         bot: conversation -> Unix ms at which the bot's time is up, None when it holds it no longer.
@@ -44,6 +45,7 @@ class Changes:
         "messages",
         "opened",
         "outgoing",
+        "queues",
         "slots",
         "snoozed",
         "tags",
@@ -62,6 +64,7 @@ class Changes:
         self.desk_live: dict[str, list[bytes]] = {}
         self.visitors: dict[str, list[bytes]] = {}
         self.waiting: dict[str, int | None] = {}
+        self.queues: dict[str, tuple[str | None, str | None]] = {}
         self.held: dict[str, tuple[str, str]] = {}
         self.snoozed: dict[str, int | None] = {}
         self.bot: dict[str, int | None] = {}

@@ -91,7 +91,7 @@ def _opened(turn: Turn, contact: Contact, command: Receive) -> Conversation:
     """Open a conversation for a contact's message: the bot's, if it has room, or one that waits for a human."""
     thread = Thread(channel=command.channel, inbox=command.inbox, external_id=command.external_id)
     bots: dict[str, Any] = {}
-    if turn.bot_takes_one():
+    if not command.for_agents and turn.bot_takes_one():
         bots = {"state": "bot", "owed_seq": 1, "bot_due_ms": turn.now_ms + turn.bot.patience_ms}
     opened = turn.open(contact, skill=command.skill, preferred=contact.record.last_agent, threads=(thread,), **bots)
     changes = turn.changes[contact.account]
@@ -106,6 +106,8 @@ def _goes_on(turn: Turn, contact: Contact, conversation: Conversation, command: 
     _follow_thread(turn, contact, conversation, command)
     if conversation.record.state == "snoozed":
         turn.replace(contact, conversation, state="waiting", waiting_since_ms=turn.now_ms, snoozed_until_ms=0)
+    elif conversation.record.state == "bot" and command.for_agents:
+        bot_side.passed_over(turn, contact, conversation)
     elif conversation.record.state == "bot":
         bot_side.asked(turn, contact, conversation)
 

@@ -214,6 +214,7 @@ class Turn:
         states = (before.state, record.state)
         if "waiting" in states:
             changes.waiting[record.id] = record.waiting_since_ms if record.state == "waiting" else None
+            _queue(changes, before, record)
         self._hold(changes, before, record)
         if "snoozed" in states:
             changes.snoozed[record.id] = record.snoozed_until_ms if record.state == "snoozed" else None
@@ -308,3 +309,11 @@ class Turn:
     def receipt(self, conversation: Conversation) -> Receipt:
         """Confirm the message that was appended last."""
         return Receipt(conversation=conversation.record.id, seq=conversation.seq, at_ms=self.now_ms)
+
+
+def _queue(changes: Changes, before: ConversationRecord, after: ConversationRecord) -> None:
+    """Note which queue it left and in which it stands, over all that happens to it in this batch."""
+    left = before.skill if before.state == "waiting" else None
+    came = after.skill if after.state == "waiting" else None
+    earlier = changes.queues.get(after.id)
+    changes.queues[after.id] = (left if earlier is None else earlier[0], came)

@@ -75,6 +75,7 @@ export class Model extends Emitter {
     this.typing = new Map();
     this.#loading = new Set();
     this.#ackedAt = 0;
+    this.#toldSeen.clear();
     this.past.clear();
     this.selected = "";
   }
@@ -84,6 +85,8 @@ export class Model extends Emitter {
   #ackTimer = 0;
   #toldTyping = { id: "", at: 0 };
   #acting = new Set();
+  #atEnd = false;
+  #toldSeen = new Map();
 
   // -- logging in and out -------------------------------------------------------------------------
 
@@ -200,6 +203,7 @@ export class Model extends Emitter {
       }
     }
     if (this.selected) this.#entered(this.selected);
+    this.#tellSeen();
   }
 
   #restart(cursor, conversations) {
@@ -414,6 +418,24 @@ export class Model extends Emitter {
   lookedAt() {
     const found = this.current;
     if (found && this.#watching(found.id)) this.#markRead(found.id, found.newestSeq);
+    this.#tellSeen();
+  }
+
+  /** The timeline was drawn: whether its newest message can be seen. */
+  showsEnd(is) {
+    this.#atEnd = is;
+    this.#tellSeen();
+  }
+
+  /** Let the contact know that its newest message was read: it stands on a page that is looked at. */
+  #tellSeen() {
+    const found = this.current;
+    if (!found?.held || !this.#atEnd || !this.online || !this.#watching(found.id)) return;
+    const seq = found.messages.findLast((message) => message.author === "contact")?.seq ?? 0;
+    if (seq <= (this.#toldSeen.get(found.id) ?? 0)) return;
+    this.#toldSeen.set(found.id, seq);
+    // what did not get through is told again with the next look
+    this.line.call("conversation.seen", { conversation: found.id, seq }).catch(() => this.#toldSeen.delete(found.id));
   }
 
   #markRead(id, seq, told = false) {
@@ -426,6 +448,7 @@ export class Model extends Emitter {
 
   #forgetRead() {
     for (const id of this.read.keys()) if (!this.replica.find(id)) this.read.delete(id);
+    for (const id of this.#toldSeen.keys()) if (!this.replica.find(id)) this.#toldSeen.delete(id);
     for (const id of this.drafts.keys()) if (!this.replica.find(id)) this.drafts.delete(id);
   }
 

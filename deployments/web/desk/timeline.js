@@ -107,6 +107,7 @@ class Timeline extends View {
 
   #showToEnd() {
     this.toEnd.hidden = this.#list.atEnd || !this.#case;
+    this.model.showsEnd(this.#list.atEnd);
     setText(this.toEndText, this.#unseen ? t("newBelow", { n: this.#unseen }) : t("toNewest"));
   }
 

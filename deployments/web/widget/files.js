@@ -82,7 +82,7 @@ export class Files {
     const about = { name: file.name, bytes: file.size, sent: 0 };
     const failed = !file.size ? "empty" : file.size > this.mostBytes ? "large" : "";
     if (!failed) this.#here.set(about, { file, abort: new AbortController() });
-    this.#visitor.send("", about, failed);
+    this.#visitor.send("", { file: about, failed });
   }
 
   /** Have a file in, and note its proof. */

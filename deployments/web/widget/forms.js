@@ -16,18 +16,25 @@ export function fieldsOf(text) {
     .filter(({ name }) => FIELDS.includes(name));
 }
 
-/** The form before the chat; what it asks becomes part of the first message, which agents see. */
-export function preChatForm(fields, words, send) {
+/**
+ * A form whose answers become a message, which agents see: `fields` and, if `asks`, what is wanted.
+ *
+ * `send` gets the text; `extra` are nodes below the button.
+ */
+export function askingForm(fields, words, send, { intro, submit, asks = true, extra = null }) {
   const inputs = fields.map((field) => ({ ...field, ...labelled(field, words) }));
-  const question = labelled({ name: "question", optional: false }, words, "textarea");
-  const all = [...inputs, { name: "question", optional: false, ...question }];
+  const wanted = { name: "question", optional: false };
+  const question = asks ? { ...wanted, ...labelled(wanted, words, "textarea") } : null;
+  const all = question ? [...inputs, question] : inputs;
   const form = h(
     "form",
     { class: "card", noValidate: true },
-    h("p", {}, words.t("formIntro")),
+    h("p", {}, intro),
     all.map((each) => each.label),
-    h("button", { type: "submit", class: "main" }, words.t("start")),
+    h("button", { type: "submit", class: "main" }, submit),
+    extra,
   );
+  for (const each of all) each.input.addEventListener("input", () => each.told.textContent && check(each, words));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const wrong = all.filter((each) => !check(each, words));
@@ -38,7 +45,7 @@ export function preChatForm(fields, words, send) {
     const lines = inputs
       .filter((each) => each.input.value.trim())
       .map((each) => `${words.t(each.name)}: ${each.input.value.trim()}`);
-    send(`${question.input.value.trim()}\n\n${lines.join("\n")}`.trim());
+    send(`${question?.input.value.trim() ?? ""}\n\n${lines.join("\n")}`.trim());
   });
   return form;
 }
@@ -73,12 +80,17 @@ export function queueCard(place, state, words) {
     const rest = place.estimate_s === null ? "" : `, ${words.t("estimate", { minutes })}`;
     line = words.t("ahead", { count: place.ahead }) + (words.language === "zh" ? rest.replace(", ", "，") : rest);
   }
-  return h(
-    "div",
-    { class: "card queue", role: "status" },
-    icon("clock", 20),
-    h("div", {}, h("span", {}, line), h("small", {}, words.t("stay"))),
-  );
+  return waitingCard(line, words.t("stay"));
+}
+
+/** What somebody is told whose message waits until people are back. */
+export function leftCard(line, words) {
+  return waitingCard(words.t("left"), `${line} ${words.t("stay")}`);
+}
+
+function waitingCard(line, more) {
+  const lines = h("div", {}, h("span", {}, line), h("small", {}, more));
+  return h("div", { class: "card queue", role: "status" }, icon("clock", 20), lines);
 }
 
 /** The rating of a conversation that ended; `rate(score, comment)` resolves once it is stored. */

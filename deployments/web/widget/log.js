@@ -45,6 +45,11 @@ export class Log {
     this.#below.hidden = true;
   }
 
+  /** Stay at the end, if the reader is there, in a room that has become smaller. */
+  stay() {
+    if (this.#atEnd) this.toEnd();
+  }
+
   /** Whether the reader sees the last message. */
   get atEnd() {
     return this.#atEnd;
@@ -112,8 +117,8 @@ export class Log {
     const bubble = () => this.#withAuthor(bubbleOf(text, mine, this.#words, rows()), mine, nameOf(message));
     yield [key, `${text} ${Boolean(files)}`, bubble];
     if (isSame(message, next) && !(next.at_ms - message.at_ms > APART_MS)) return;
-    const seen = mine && this.#visitor.talk.answered(message);
-    yield [`foot ${id}`, String(seen), () => this.#foot(message, mine, seen)];
+    const fate = mine ? this.#visitor.talk.fate(message) : "";
+    yield [`foot ${id}`, fate, () => this.#foot(message, fate)];
   }
 
   #withAuthor(bubble, mine, name) {
@@ -143,15 +148,16 @@ export class Log {
     );
   }
 
-  #foot(message, mine, seen) {
+  #foot(message, fate) {
     const time = h(
       "time",
       { dateTime: new Date(message.at_ms).toISOString() },
       clockTime(this.#words.language, message.at_ms),
     );
-    if (!mine) return h("div", { class: "foot" }, time);
-    const word = this.#words.t(seen ? "seen" : "sent");
-    return h("div", { class: "foot own" }, time, seen ? `· ${word}` : [icon("check"), h("span", { class: "quiet" }, word)]);
+    if (!fate) return h("div", { class: "foot" }, time);
+    const word = this.#words.t(fate);
+    const ticks = fate === "read" ? [icon("check"), icon("check")] : icon("check");
+    return h("div", { class: "foot own" }, time, h("span", { class: "ticks" }, ticks), h("span", { class: fate === "sent" ? "quiet" : "" }, word));
   }
 
   #dayLine(ms) {

@@ -92,19 +92,24 @@ export class Visitor extends Emitter {
     return this.talk.state === "resolved" || this.talk.state === "merged";
   }
 
+  /** Whether nobody is there at this hour; a conversation that somebody has goes on. */
+  get closed() {
+    return Boolean(this.talk.place?.closed) && !this.withHuman;
+  }
+
   start() {
     if (this.#watching) return;
     this.#watching = true;
     for (const name of this.#memory.names("pending ")) {
       const kept = this.#memory.get(name);
-      if (kept?.whose === this.#whose()) this.talk.wants(name.slice(8), kept.text, kept.file);
+      if (kept?.whose === this.#whose()) this.talk.wants(name.slice(8), kept.text, kept);
     }
     if (typeof BroadcastChannel === "function") {
       this.#tabs = new BroadcastChannel(`raydesk ${this.#server} ${this.#inbox} ${this.#whose()}`);
       this.#tabs.onmessage = (event) => this.#fromTab(event.data);
     }
     this.#line.start();
-    this.#looking = setInterval(() => this.queued && this.#askPlace(), LOOK_EVERY_MS);
+    this.#looking = setInterval(() => (this.queued || this.closed) && this.#askPlace(), LOOK_EVERY_MS);
   }
 
   stop() {
@@ -121,12 +126,12 @@ export class Visitor extends Emitter {
 
   // -- what the visitor does ------------------------------------------------------------------------
 
-  /** Send a text, or a file that files.js brings, now or as soon as there is a line. */
-  send(text, file = null, failed = "") {
+  /** Send a text, or a file that files.js brings, now or as soon as there is a line; for agents alone, the bot is silent. */
+  send(text, { file = null, forAgents = false, failed = "" } = {}) {
     const clientId = newId();
-    if (!file) this.#keep(clientId, { text });
+    if (!file) this.#keep(clientId, { text, forAgents });
     this.#memory.set("talked", this.#whose());
-    this.talk.wants(clientId, text, file, failed);
+    this.talk.wants(clientId, text, { file, forAgents, failed });
     this.changed("talk");
     this.#flush();
   }
@@ -304,13 +309,15 @@ export class Visitor extends Emitter {
 
   async #sendOne(message) {
     try {
-      const { clientId, text, file } = message;
+      const { clientId, text, file, forAgents } = message;
       if (file && !file.proof) {
         await this.files.sendIn(file, this.#server, this.#token);
         this.#keep(clientId, { text, file });
       }
-      const attachments = file ? { attachments: [file.proof] } : {};
-      this.#stored(clientId, await this.#line.call("message.send", { client_id: clientId, text, ...attachments }));
+      const params = { client_id: clientId, text };
+      if (file) params.attachments = [file.proof];
+      if (forAgents) params.for_agents = true;
+      this.#stored(message, await this.#line.call("message.send", params));
     } catch (error) {
       if (error instanceof LineBroken) {
         // a file takes another way than the socket, which may be whole
@@ -329,10 +336,11 @@ export class Visitor extends Emitter {
     }
   }
 
-  #stored(clientId, receipt) {
+  #stored({ clientId, forAgents }, receipt) {
     this.#memory.remove(`pending ${clientId}`);
     const message = this.talk.received(clientId, receipt);
     if (message) this.#tabs?.postMessage(message);
+    if (forAgents && !this.withHuman) this.talk.state = "waiting";
     if (this.talk.state === "bot" || this.talk.state === null) this.#shows("bot", BOT_SHOWN_MS);
     if (!this.withHuman) this.#askPlace();
     this.changed("talk");
@@ -345,6 +353,7 @@ export class Visitor extends Emitter {
       if (place.conversation) {
         this.talk.conversation = place.conversation;
         this.talk.state = place.state;
+        this.talk.seenUpTo(place.conversation, place.seen_seq);
       }
       this.changed("talk");
     } catch (error) {
@@ -359,8 +368,10 @@ export class Visitor extends Emitter {
     if (method !== "event") return;
     for (const event of params.events) {
       if (event.type === "message") this.#said(event.message);
+      else if (event.type === "seen") this.talk.seenUpTo(event.conversation, event.seq);
       else if (event.type === "typing" && event.author === "agent") this.#shows("agent", TYPING_SHOWN_MS);
     }
+    this.changed("talk");
   }
 
   #said(message) {

@@ -29,6 +29,8 @@ class Account:
         #: contact -> its conversations, oldest first
         self.cases: dict[str, list[str]] = defaultdict(list)
         self.waiting: dict[str, int] = {}
+        #: skill -> those of its queue
+        self.queues: dict[str, dict[str, int]] = defaultdict(dict)
         self.held: dict[str, str] = {}
         self.holds: dict[str, set[str]] = defaultdict(set)
         self.snoozed: dict[str, int] = {}
@@ -78,6 +80,11 @@ class TruthfulStore:
         for contact, conversation in changes.opened:
             keys.cases[contact].append(conversation)
         _index(keys.waiting, changes.waiting)
+        for conversation, (left, came) in changes.queues.items():
+            if left is not None:
+                keys.queues[left].pop(conversation, None)
+            if came is not None:
+                keys.queues[came][conversation] = changes.waiting[conversation]
         _index(keys.snoozed, changes.snoozed)
         _index(keys.bot, changes.bot)
         for conversation, (left, came) in changes.held.items():
