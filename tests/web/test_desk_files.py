@@ -210,7 +210,9 @@ def test_a_server_that_fails_for_a_while_costs_no_file(desk, local):
     desk.page.route("**/v1/files", lambda route: next(failures, lambda each: each.continue_())(route))
     choose(desk, ("again.bin", b"x"))
     desk.press("Enter")
-    wait_until(lambda: stored(local, conversation)[-1] == ["again.bin"], 20, "the file")
+    expect(desk.page.locator(".message.by-agent .tick-stored")).to_be_visible(timeout=WITHIN_MS)
+    assert stored(local, conversation)[1:] == [["again.bin"]]
+    assert next(failures, None) is None
     desk.complaints[:] = [each for each in desk.complaints if "503" not in each]
 
 

@@ -44,8 +44,8 @@ def test_a_large_file_goes_from_the_visitor_to_the_agent_and_one_comes_back(room
     desk.keyboard.press("Enter")
     expect(chat.said("Please sign this").locator("button.file", has_text="answer.pdf")).to_be_visible()
     saved: list[Any] = []
-    shop.on("popup", lambda tab: tab.on("download", saved.append))
-    shop.on("download", saved.append)
+    shop.on("popup", lambda tab: tab.on("download", lambda each: saved.append(each)))
+    shop.on("download", lambda each: saved.append(each))
     chat.theirs.locator("button.file").click()
     wait_until(lambda: shop.wait_for_timeout(50) or saved, WITHIN_S, "the download")
     assert Path(saved[0].path()).read_bytes() == b"%PDF-1.7"

@@ -110,8 +110,8 @@ def test_a_visitor_sends_a_picture_and_saves_what_the_agent_sends(page, local, s
     asked: list[str] = []
     page.context.on("request", lambda request: asked.append(request.url))
     saved: list[Any] = []
-    page.on("popup", lambda tab: tab.on("download", saved.append))
-    page.on("download", saved.append)
+    page.on("popup", lambda tab: tab.on("download", lambda each: saved.append(each)))
+    page.on("download", lambda each: saved.append(each))
     row.click()
     wait_until(lambda: page.wait_for_timeout(50) or saved, 10, "the download")
     assert saved[0].suggested_filename == "form.pdf"
@@ -220,6 +220,7 @@ def test_a_hostile_name_is_text_and_stays_in_its_bubble(page, local, name):
 def test_files_look_right_in_the_dark_on_a_phone_and_in_chinese(local, chromium, shop, shots):
     local.clear()
     for page in opened(chromium, shop, PHONE, scheme="dark", locale="zh-CN"):
+        expect(Chat(page).bubble).to_be_visible()
         page.evaluate("document.querySelector('raydesk-widget').setAttribute('language', 'zh')")
         chat = Chat(page).open()
         expect(chat.widget.get_by_role("button", name="发送文件")).to_be_visible()
