@@ -84,7 +84,10 @@ def full(local: LocalSystem, chromium: Browser) -> Iterator[DeskPage]:
 def test_ten_thousand_messages_scroll_with_few_rows_in_the_document(full: DeskPage) -> None:
     full.page.set_viewport_size({"width": LAPTOP[0], "height": LAPTOP[1]})
     wait_until(lambda: full.model("model.case(argument).newestSeq", full.long) == LONG, 60, "all messages")  # type: ignore[attr-defined]
-    full.model("(async () => { model.select(argument); while (model.current.more) await model.loadOlder(argument, 200); })()", full.long)  # type: ignore[attr-defined]
+    full.model(
+        "(async () => { model.select(argument); while (model.current.more) await model.loadOlder(argument, 200); })()",
+        full.long,
+    )  # type: ignore[attr-defined]
     assert full.model("model.current.messages.length") == LONG
     assert full.page.evaluate(_SCROLLED) < 80
     assert full.page.locator(".row").count() < 60
