@@ -1,7 +1,7 @@
 """Measure the search in what was said: how long a call takes, and how much it looks through meanwhile.
 
-``python -m tests.bench.desk_search`` fills a store of its own and prints a table. Store and search are real; whatever else
-asks the same store meanwhile is played by one client that reads a small key over and over.
+``python -m tests.bench.desk_search`` fills a store of its own and prints a table. Store and search are real; whatever
+else asks the same store meanwhile is played by one client that reads a small key over and over.
 """
 
 import asyncio
