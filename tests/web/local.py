@@ -377,7 +377,7 @@ class LocalSystem:
 
     def can(self, name: str, text: str) -> None:
         """Keep a canned answer."""
-        self.do(AboutStore(self.redis).put_canned(ACCOUNT, name, text))
+        self.do(AboutStore(self.redis).put_canned(ACCOUNT, name, text, "lea"))
 
     def clear(self) -> None:
         """Resolve every open conversation, and have everybody online."""
