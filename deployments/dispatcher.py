@@ -23,6 +23,7 @@ from cluster.telemetry import Beacon
 from deployments.dispatching import AUDIT_S, POLL_S, AccountDispatch
 from models.domain.errors import BadRequest
 from models.routing.desk_reports import DeskOf, ReportedDesks
+from models.routing.roster import Status
 from models.routing.terms import Terms
 
 log = logging.getLogger("raydesk.dispatcher")
@@ -100,15 +101,23 @@ class DispatcherActor:
         return True
 
     async def set_presence(self, account: str, agent: str, status: str, reason: str = "") -> None:
-        """Keep the presence that an agent chose, and act on it.
+        """Keep the presence that an agent chose, and act on it; raises as `set_presences`."""
+        await self.set_presences(account, [(agent, status, reason)])
+
+    async def set_presences(self, account: str, chosen: list[tuple[str, str, str]]) -> None:
+        """Keep the presences that agents chose (agent, status, reason), and act on them; all of them or none.
 
         Raises:
             BadRequest: no such status.
             Unavailable: the store cannot be reached; nothing changed.
         """
-        if status not in _STATUSES:
+        known: list[tuple[str, Status, str]] = [
+            (agent, status, reason) for agent, status, reason in chosen if status in _STATUSES
+        ]
+        if len(known) < len(chosen):
             raise BadRequest(f"presence is one of {', '.join(_STATUSES)}")
-        await self._of(account).set_presence(agent, status, reason)
+        if known:
+            await self._of(account).set_presences(known)
 
     async def here(self, account: str) -> list[str]:
         """List the agents who are there: a desk is open, and they did not choose to be offline."""

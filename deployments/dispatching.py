@@ -161,19 +161,21 @@ class AccountDispatch:
             self._poll_at = min(self._poll_at, self._polled_at + _SOONEST_POLL_S)
             self._wake.set()
 
-    async def set_presence(self, agent: str, status: Status, reason: str) -> None:
-        """Keep the presence that an agent chose, and act on it.
+    async def set_presences(self, chosen: Iterable[tuple[str, Status, str]]) -> None:
+        """Keep the presences that agents chose (agent, status, reason), and act on them; of one agent the last counts.
 
         Raises:
             Unavailable: the store cannot be reached; nothing changed.
         """
-        presence = Presence(status=status, reason=reason, at_ms=self._now_ms())
+        at_ms = self._now_ms()
+        presences = {agent: Presence(status=status, reason=reason, at_ms=at_ms) for agent, status, reason in chosen}
         try:
-            await self._store.set_presence(self.account, agent, presence)
+            await self._store.set_presences(self.account, presences)
         except STORE_DOWN:
             raise Unavailable("the store cannot be reached; set it again") from None
-        if self._core is not None:
-            self._carry_out(self._core.presence_set(agent, status, self._now_ms()))
+        for agent, presence in presences.items():
+            if self._core is not None:
+                self._carry_out(self._core.presence_set(agent, presence.status, self._now_ms()))
 
     def resync(self) -> None:
         """Compare with the store soon: a router that died may have told us less than it stored."""

@@ -9,9 +9,9 @@ import logging
 import random
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from picows import WSCloseCode, WSUpgradeRequest, ws_create_server
 
 from cluster.actors import DISPATCHER, Calls, NamedActor, router_client
@@ -20,6 +20,7 @@ from cluster.codec import encode_desk_report
 from cluster.gateways import gateway_url
 from cluster.settings import Settings
 from cluster.store import keys
+from cluster.store.gathering import GatheringByAccount
 from cluster.store.reading import Reading
 from cluster.store.seen import tell_seen
 from cluster.store.valkey import STORE_DOWN, connect
@@ -47,6 +48,8 @@ _REPORT_S = 2.0
 #: Between two reports while desks come and go: those of many share one, and none waits long.
 _REPORT_PAUSE_S = 0.02
 _ACKS_S = 1.0
+#: Told to the dispatcher in one call: agents come in crowds.
+_MOST_PRESENCES = 256
 #: picows allocates this much per socket; most frames are smaller and the buffer grows for the others.
 _READ_BUFFER_BYTES = 2048
 
@@ -98,6 +101,7 @@ class GatewayActor:
         self._addresses: Counter[str] = Counter()
         self._desks = OpenDesks(self._name, time.time_ns())
         self._desks_changed = asyncio.Event()
+        self._presences = GatheringByAccount(self._tell_presences, most=_MOST_PRESENCES)
         self._desk_acks: dict[tuple[str, str], int] = {}
         self._visit_acks: dict[tuple[str, str], str] = {}
         self._server: asyncio.Server | None = None
@@ -213,8 +217,7 @@ class GatewayActor:
         if wanted is not None:
             await self._set_presence(claims.account, claims.agent, wanted, "")
             return wanted
-        stored = await self._redis.hget(keys.presence(claims.account), claims.agent)  # type: ignore[misc]
-        return msgspec.json.decode(stored)["status"] if stored else "online"
+        return await self.reading.presence(claims.account, claims.agent)
 
     def desk_acked(self, claims: AgentClaims, cursor: int) -> None:
         """Remember the highest cursor that a desk of this agent confirmed; written within a second."""
@@ -237,7 +240,11 @@ class GatewayActor:
         self.router.submit(command, on_reply)
 
     async def _set_presence(self, account: str, agent: str, status: str, reason: str) -> None:
-        await self._dispatcher.call("set_presence", account, agent, status, reason)
+        await self._presences.ask(account, (agent, status, reason))
+
+    async def _tell_presences(self, account: str, chosen: Sequence[tuple[str, str, str]]) -> Sequence[None]:
+        await self._dispatcher.call("set_presences", account, list(chosen))
+        return [None] * len(chosen)
 
     async def _who_is_here(self, account: str) -> list[str]:
         return await self._dispatcher.call("here", account) or []

@@ -11,11 +11,12 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from deployments.http.callers import Callers
-from deployments.http.connect import ConnectRoutes
+from deployments.http.connect import CONNECT_PATH, ConnectRoutes
 from deployments.http.conversations import ConversationRoutes, MessagePage
 from deployments.http.demo_shop import DemoShopRoutes, has_demo_shop
 from deployments.http.identities import IdentityRoutes
 from deployments.http.intent import INTENT_TYPES, IntentRoutes
+from deployments.http.lean import LeanWay
 from deployments.http.logins import LoginRoutes
 from deployments.http.message_forms import WIRE_TYPES
 from deployments.http.messages import MessageRoutes
@@ -33,6 +34,8 @@ API_VERSION = "1"
 
 def build_ingress(parts: IngressParts) -> FastAPI:
     """Build the whole HTTP application; needs no Ray."""
+    callers, inboxes, links = Callers(parts), Inboxes(parts.settings), Links(parts.router)
+    connect = ConnectRoutes(parts, callers, inboxes, links)
 
     @asynccontextmanager
     async def running(_: FastAPI) -> AsyncGenerator[None]:
@@ -50,16 +53,16 @@ def build_ingress(parts: IngressParts) -> FastAPI:
             Middleware(SecurityHeaders),
             Middleware(LastResort),
             Middleware(BodyLimit, max_bytes=parts.settings.limits.body_bytes),
-            Middleware(OpenToPages, path="/v1/connect"),
+            Middleware(OpenToPages, path=CONNECT_PATH),
+            Middleware(LeanWay, path=CONNECT_PATH, answer=connect.answer),
         ],
         # spans and metrics that nobody collects cost as much as the route itself
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     install_problems(app)
-    callers, inboxes, links = Callers(parts), Inboxes(parts.settings), Links(parts.router)
     for routes in (
         LoginRoutes(parts, callers),
-        ConnectRoutes(parts, callers, inboxes, links),
+        connect,
         MessageRoutes(parts, callers, inboxes, links),
         IdentityRoutes(parts, callers, inboxes, links),
         ConversationRoutes(parts, callers),

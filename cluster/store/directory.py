@@ -28,6 +28,7 @@ from models.domain.errors import Conflict, NotFound, Unauthorized
 
 API_KEY_PREFIX = "rdk_"
 _API_KEY_CHARS = len(API_KEY_PREFIX) + 16 + 1 + 64
+_FORGOTTEN_AT_ONCE = 500
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +142,33 @@ class Directory:
             removed, _ = await pipe.execute()
         if not removed:
             raise NotFound(f"no user {name!r}")
+
+    async def forget(self, account: str, names: Sequence[str]) -> int:
+        """Delete what is kept of users who were taken out: the logs of their desks, their acks and presences.
+
+        Who is still a user, or still has a conversation that waits to be handed on, is left alone. A desk of somebody
+        who gets such a name later begins a log of its own.
+
+        Returns:
+            How many were forgotten.
+        """
+        forgotten = 0
+        for begin in range(0, len(names), _FORGOTTEN_AT_ONCE):
+            some = names[begin : begin + _FORGOTTEN_AT_ONCE]
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.hmget(keys.users(account), list(some))
+                for name in some:
+                    pipe.scard(keys.holds(account, name))
+                users, *held = await pipe.execute()
+            gone = [name for name, user, holds in zip(some, users, held, strict=True) if user is None and not holds]
+            if gone:
+                async with self._redis.pipeline(transaction=False) as pipe:
+                    pipe.unlink(*(keys.desk_log(account, name) for name in gone))
+                    pipe.hdel(keys.desk_acked(account), *gone)
+                    pipe.hdel(keys.presence(account), *gone)
+                    await pipe.execute()
+            forgotten += len(gone)
+        return forgotten
 
     async def get(self, account: str, name: str) -> User | None:
         """Return a user, active or not."""

@@ -89,6 +89,7 @@ class DispatchingStore:
         found = await cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall(keys.presence(account)))
         return {name.decode(): _presence.decode(data) for name, data in found.items()}
 
-    async def set_presence(self, account: str, agent: str, presence: Presence) -> None:
-        """Keep the presence that an agent chose."""
-        await self._redis.hset(keys.presence(account), agent, _encode(presence).decode())  # type: ignore[misc]
+    async def set_presences(self, account: str, chosen: Mapping[str, Presence]) -> None:
+        """Keep the presences that agents chose: all of them or none."""
+        encoded = {agent: _encode(presence).decode() for agent, presence in chosen.items()}
+        await self._redis.hset(keys.presence(account), mapping=encoded)  # type: ignore[misc]

@@ -82,6 +82,13 @@ class Place(msgspec.Struct, frozen=True):
     estimate_s: int | None = None
 
 
+class _Chosen(msgspec.Struct):
+    status: str
+
+
+_chosen = msgspec.json.Decoder(_Chosen)
+
+
 class Reading:
     """Reads that no router needs to be asked for."""
 
@@ -92,6 +99,7 @@ class Reading:
         self._records = GatheringByAccount(self._read_records, most=_MOST_RECORDS)
         self._desks = GatheringByAccount(self._read_desks, most=_MOST_DESKS)
         self._pages = GatheringByAccount(self._read_pages, most=_MOST_PAGES)
+        self._presences = GatheringByAccount(self._read_presences, most=_MOST_RECORDS)
 
     async def desk(self, account: str, agent: str, cursor: int | None) -> DeskState:
         """Read what a desk needs, at one instant.
@@ -111,6 +119,14 @@ class Reading:
             return DeskState(newest, [], held)
         entries = [(int(entry_id.partition(b"-")[2]), fields[1]) for entry_id, fields in found]
         return DeskState(newest, entries, None)
+
+    async def presence(self, account: str, agent: str) -> str:
+        """Return the presence that an agent chose last, ``online`` if it never did."""
+        data = await self._presences.ask(account, agent)
+        return _chosen.decode(data).status if data else "online"
+
+    async def _read_presences(self, account: str, agents: Sequence[str]) -> Sequence[bytes | None]:
+        return await cast("Awaitable[list[bytes | None]]", self._redis.hmget(keys.presence(account), list(agents)))
 
     async def contact(self, account: str, contact: str) -> tuple[str, ContactRecord | None]:
         """Return who a contact is after all moves, and its record."""

@@ -1,5 +1,6 @@
 """Bodies over HTTP: what a name or an id may look like, and how a body is read and written."""
 
+import re
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -16,6 +17,7 @@ MAX_ID_CHARS = 256
 NO_CONTROL = r"^[^\u0000-\u001f\u007f]+(?![\s\S])"
 """No control character, not even a line feed at the end, where ``$`` would allow one."""
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _T = TypeVar("_T")
 
 
@@ -29,7 +31,7 @@ def _is_text(value: str) -> str:
 
 
 def _is_plain(value: str) -> str:
-    if any(char < " " or char == "\x7f" for char in value):
+    if _CONTROL.search(value):
         raise ValueError("must not hold control characters")
     return _is_text(value)
 

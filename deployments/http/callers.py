@@ -6,6 +6,7 @@ replica. Rates are counted by each replica for itself.
 
 import ipaddress
 from collections import OrderedDict
+from functools import lru_cache
 from hashlib import sha256
 
 from starlette.requests import Request
@@ -20,6 +21,8 @@ from models.security.tokens import AgentClaims
 KEY_REMEMBERED_S = 2.0
 _KEYS_REMEMBERED = 10_000
 _NAMES_COUNTED = 10_000
+_ADDRESSES_REMEMBERED = 4_096
+"""How they are read; a proxy's own stands before every call."""
 _SHARED_ADDRESS_FACTOR = 10
 """Callers behind a proxy that hides their addresses share one allowance; it is this many times as large."""
 
@@ -160,6 +163,7 @@ def client_address(request: Request) -> str:
     return "" if forwarded is None else _grouped(forwarded)
 
 
+@lru_cache(_ADDRESSES_REMEMBERED)
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(text)
@@ -167,6 +171,7 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
+@lru_cache(_ADDRESSES_REMEMBERED)
 def _grouped(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
     if isinstance(address, ipaddress.IPv4Address):
         return str(address)

@@ -22,11 +22,12 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter
 from fastapi import Body as BodyParameter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import Request
+from starlette.responses import Response
 
 from cluster.gateways import choose_gateway
-from deployments.http.bodies import Body, Id, Short, Token
+from deployments.http.bodies import JSON_TYPE, Body, Id, Short, Token, json_response
 from deployments.http.callers import AddressRates, Callers, client_address
 from deployments.http.parts import IngressParts
 from deployments.http.people import Inboxes, Links
@@ -37,6 +38,7 @@ from models.security.tokens import VOUCHED_PREFIX, VisitorClaims
 from models.security.vouch import is_user_vouched
 
 log = logging.getLogger(__name__)
+CONNECT_PATH = "/v1/connect"
 _VISITOR_ID_BYTES = 20
 _MAX_USER_ID_CHARS = 200
 """With its prefix it is an external id, which has at most 256 characters."""
@@ -80,7 +82,7 @@ class ConnectRoutes:
         self._rates = AddressRates(parts.settings.limits.connects_per_minute)
         self.router = APIRouter(tags=["connect"])
         self.router.add_api_route(
-            "/v1/connect",
+            CONNECT_PATH,
             self.connect,
             methods=["POST"],
             response_model_exclude_none=True,
@@ -100,6 +102,19 @@ class ConnectRoutes:
         self._rates.charge(client_address(request), self._parts.monotonic(), "too many visits; wait a moment")
         self._check_origin(body.inbox, request.headers.get("origin"))
         return await self._visitor(body)
+
+    async def answer(self, request: Request, body: bytes) -> Response | None:
+        """Answer as `connect`; None for a body whose form needs an explanation."""
+        shown: Connect | None = None
+        if body:
+            if request.headers.get("content-type") != JSON_TYPE:
+                return None
+            try:
+                shown = Connect.model_validate_json(body)
+            except ValidationError:
+                return None
+        connected = await self.connect(request, shown)
+        return json_response(connected.model_dump_json(exclude_none=True).encode())
 
     async def _agent(self, request: Request) -> Connected:
         claims = self._callers.agent(request)

@@ -5,7 +5,6 @@ None of them buffers, so a streamed request or response stays one.
 
 import logging
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,14 +12,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from deployments.http.problems import internal_error, problem_of, problem_response
 
 log = logging.getLogger(__name__)
-_HEADERS = {
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-    "cache-control": "no-store",
-}
+#: As ASGI writes them: names in lower case, which those of a response are as well.
+_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+]
 
 
 class SecurityHeaders:
@@ -37,9 +37,8 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
+                said = [name for name, _ in message["headers"]]
+                message["headers"] = [*message["headers"], *(header for header in _HEADERS if header[0] not in said)]
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
@@ -87,8 +86,8 @@ class BodyLimit:
         detail = f"a body has at most {self.max_bytes} bytes"
         # the rest of the body is not read, so the connection cannot carry another request
         headers = {"connection": "close"}
-        announced = Headers(scope=scope).get("content-length", "")
-        if announced.isdecimal() and int(announced) > self.max_bytes:
+        announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+        if announced.isdigit() and int(announced) > self.max_bytes:
             await problem_response(problem_of(413, "too_large", detail), headers)(scope, receive, send)
             return
         taken = 0

@@ -93,12 +93,17 @@ def internal_error() -> Response:
     return problem_response(problem_of(500, RaydeskError.name, "this is our fault; it has been noted"))
 
 
+def store_error_response() -> Response:
+    """Write what a caller is told while the store does not answer."""
+    return error_response(Unavailable("the store does not answer", 1.0))
+
+
 async def _on_raydesk_error(_: Request, error: Exception) -> Response:
     return error_response(cast("RaydeskError", error))
 
 
 async def _on_store_error(_: Request, __: Exception) -> Response:
-    return error_response(Unavailable("the store does not answer", 1.0))
+    return store_error_response()
 
 
 async def _on_http_exception(_: Request, error: Exception) -> Response:

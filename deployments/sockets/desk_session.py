@@ -30,6 +30,7 @@ class DeskSession(Session):
     """One desk socket."""
 
     door = "desk"
+    __slots__ = ("_opening", "claims", "cursor")
 
     def __init__(self, gateway: Host) -> None:
         super().__init__(gateway)

@@ -106,6 +106,31 @@ class Session(WSListener):
 
     table: ClassVar[dict[str, Entry]]
     door: ClassVar[Where]
+    __slots__ = (
+        "_bucket",
+        "_caught_up",
+        "_filling",
+        "_kept_back",
+        "_paging",
+        "_partial",
+        "_reading",
+        "_refusals",
+        "_stale",
+        "_tasks",
+        "_unsent",
+        "_write",
+        "address",
+        "channel",
+        "connected_at",
+        "expires_s",
+        "gateway",
+        "heard_at",
+        "opened",
+        "paused",
+        "pinged_at",
+        "tick",
+        "transport",
+    )
 
     def __init__(self, gateway: Host) -> None:
         self.gateway = gateway
@@ -130,9 +155,9 @@ class Session(WSListener):
         self._bucket: TokenBucket | None = None
         self._refusals = 0
         self._partial: bytearray | None = None
-        self._paging = asyncio.Lock()
-        self._caught_up = asyncio.Event()
-        self._caught_up.set()
+        # most sockets are only held: what few need comes when it is needed
+        self._paging: asyncio.Lock | None = None
+        self._caught_up: asyncio.Event | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- what the socket tells -------------------------------------------------------------------
@@ -190,14 +215,16 @@ class Session(WSListener):
         Nor is it listened to meanwhile: answers to what it goes on asking would gather without bound.
         """
         self.paused = True
-        self._caught_up.clear()
+        self._caught_up = self._caught_up or asyncio.Event()
         if self.transport is not None:
             self.transport.underlying_transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Go on where the log was left."""
         self.paused = False
-        self._caught_up.set()
+        if self._caught_up is not None:
+            self._caught_up.set()
+            self._caught_up = None
         if self.transport is not None:
             self.transport.underlying_transport.resume_reading()
         if self.opened:
@@ -379,8 +406,10 @@ class Session(WSListener):
         Raises:
             TooLarge: the answer to its batch is large already.
         """
+        self._paging = self._paging or asyncio.Lock()
         async with self._paging:
-            await self._caught_up.wait()
+            while self._caught_up is not None:
+                await self._caught_up.wait()
             if type(call_id) is BatchSlot and call_id.batch.size > _MOST_BATCHED_BYTES:
                 raise TooLarge("the answer to this batch is large already; ask for fewer pages at once")
             return await read()

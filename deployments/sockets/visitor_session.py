@@ -51,6 +51,7 @@ class VisitorSession(Session):
     """One visitor socket."""
 
     door = "visitor"
+    __slots__ = ("_opening", "_own", "claims", "contact", "cursor", "shard", "skill")
 
     def __init__(self, gateway: Host) -> None:
         super().__init__(gateway)
@@ -62,7 +63,8 @@ class VisitorSession(Session):
         #: (conversation, seq) of the newest message sent to this socket; a contact's SessionIDs sort by time.
         self.cursor: tuple[str, int] = ("", 0)
         self._opening = False
-        self._own: deque[tuple[str, int]] = deque(maxlen=_OWN_MESSAGES)
+        #: places of the visitor's newest messages; None: it wrote none on this socket.
+        self._own: deque[tuple[str, int]] | None = None
 
     # -- opening and resuming -----------------------------------------------------------------------
 
@@ -184,6 +186,8 @@ class VisitorSession(Session):
 
     def _on_receipt(self, call_id: Any, reply: AnyReply | RaydeskError) -> None:
         if type(reply) is Receipt:
+            if self._own is None:
+                self._own = deque(maxlen=_OWN_MESSAGES)
             self._own.append((reply.conversation, reply.seq))
             self.succeed(call_id, receipt_result(reply))
         else:
@@ -193,7 +197,7 @@ class VisitorSession(Session):
         """``visit.ack``: remember how far the contact has seen its conversation."""
         claims = self._claims()
         place = split_message_id(params.cursor)
-        if place > self.cursor and place not in self._own:
+        if place > self.cursor and place not in (self._own or ()):
             raise NotFound("this visitor was sent no such message")
         self.gateway.visit_acked(claims.account, self.contact, params.cursor)
         self.succeed(call_id, methods.Ok())

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import msgspec
 from jwt import InvalidTokenError, PyJWS
+from jwt.algorithms import HMACAlgorithm
 
 from models.domain.commands import Role
 from models.domain.errors import Unauthorized
@@ -82,6 +83,18 @@ class _VisitorPayload(msgspec.Struct, frozen=True):
     ext: str
 
 
+class _OneKey(HMACAlgorithm):
+    """HMAC-SHA256 under one key, of which the library asks once and not at each call whether it is of another kind."""
+
+    def __init__(self, key: bytes) -> None:
+        super().__init__(HMACAlgorithm.SHA256)
+        self._prepared = super().prepare_key(key)
+
+    def prepare_key(self, key: str | bytes) -> bytes:
+        """Return the key that was looked at; ``key`` is the same one."""
+        return self._prepared
+
+
 _Payload = TypeVar("_Payload", _AgentPayload, _VisitorPayload)
 
 
@@ -99,6 +112,8 @@ class TokenSigner:
             raise ValueError(f"the signing secret has {len(key)} bytes; at least {MIN_SECRET_BYTES} are needed")
         self._key = key
         self._jws = PyJWS(algorithms=[ALGORITHM])
+        self._jws.unregister_algorithm(ALGORITHM)
+        self._jws.register_algorithm(ALGORITHM, _OneKey(key))
         self._encode = msgspec.json.Encoder().encode
         self._agents = msgspec.json.Decoder(_AgentPayload)
         self._visitors = msgspec.json.Decoder(_VisitorPayload)

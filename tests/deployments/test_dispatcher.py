@@ -421,6 +421,21 @@ async def test_presence_outlives_the_dispatcher(world):
         await second.set_presence(ACCOUNT, "ada", "asleep")
 
 
+async def test_presences_told_together_all_count_or_none(world):
+    await world.hire("ada", capacity=1)
+    await world.hire("bea", capacity=1)
+    dispatcher = await world.running()
+    await world.desks("ada", "bea")
+    with pytest.raises(BadRequest):
+        await dispatcher.set_presences(ACCOUNT, [("ada", "away", ""), ("bea", "asleep", "")])
+    await dispatcher.set_presences(ACCOUNT, [("ada", "online", ""), ("bea", "away", "lunch"), ("ada", "away", "")])
+    conversation = await world.write("v1")
+    await asyncio.sleep(0.3)
+    assert await world.holder(conversation) == "waiting"
+    await dispatcher.set_presences(ACCOUNT, [("bea", "online", "")])
+    await until(lambda: world.is_with(conversation, "bea"))
+
+
 async def test_new_agents_and_changed_ones_are_known_soon(world):
     await world.running()
     await world.desks("ada")

@@ -1119,6 +1119,22 @@ async def test_a_client_that_only_answers_pings_or_only_sends_some_stays(places)
     writer.close()
 
 
+async def test_agents_who_open_at_once_share_a_call_and_each_gets_its_own_presence(place):
+    names = [f"agent{number}" for number in range(40)]
+    desks = await asyncio.gather(*(place.desk(name, opened=False) for name in names))
+    opened = await asyncio.gather(
+        *(desk.open(presence=("away", "online", None)[number % 3]) for number, desk in enumerate(desks))
+    )
+    assert [each["presence"] for each in opened[:4]] == ["away", "online", "online", "away"]
+    told = [args for method, args in place.dispatcher.calls if method == "set_presences"]
+    chosen = [each for account, some in told for each in some if account == "acme"]
+    assert sorted(chosen) == sorted((name, ("away", "online")[n % 3], "") for n, name in enumerate(names) if n % 3 < 2)
+    assert len(told) < len(chosen)
+    await place.redis.hset(keys.presence("acme"), "agent2", '{"status":"away"}')
+    again = await place.desk("agent2", opened=False)
+    assert (await again.open())["presence"] == "away"
+
+
 def reports_of(place):
     return [decode_desk_report(args[0]) for method, args in place.dispatcher.calls if method == "report_desks"]
 

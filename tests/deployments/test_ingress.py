@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 from argon2 import PasswordHasher
 from fastapi import APIRouter, FastAPI
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from cluster.clients import RouterClient
 from cluster.gateways import LiveGateway
@@ -721,6 +723,54 @@ async def test_a_log_in_of_a_wrong_form_is_refused_and_not_repeated(world: World
 async def test_unknown_fields_are_named_not_ignored(world: World) -> None:
     problem = assert_problem(await world.connect(visitor="v1"), 422, "bad_request")
     assert problem["errors"][0]["field"] == "body.visitor"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"inbox": "web"}',
+        b'{"inbox": "web", "token": null}',
+        b'{"inbox": "web", "token": "x.y.z"}',
+        b'{"inbox": "web", "visitor": "v1"}',
+        b'{"inbox": "shop"}',
+        b'{"inbox": "we\\u0000b"}',
+        b'{"inbox": 7}',
+        b'{"inbox": "web"',
+        b"null",
+        b"",
+    ],
+)
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "text/plain"])
+@pytest.mark.parametrize("agent", [False, True])
+async def test_the_short_way_of_connecting_says_what_the_usual_way_does(
+    world: World, body: bytes, content_type: str, agent: bool
+) -> None:
+    async def of_unknown_length() -> AsyncIterator[bytes]:
+        yield body
+
+    headers = {"content-type": content_type, "origin": "https://shop.test"} | (await world.ann() if agent else {})
+    short = await world.http.post("/v1/connect", content=body, headers=headers)
+    usual = await world.http.post("/v1/connect", content=of_unknown_length(), headers=headers)
+    assert short.status_code == usual.status_code
+    same = [
+        {name: value for name, value in each.headers.items() if name != "content-length"} for each in (short, usual)
+    ]
+    assert same[0] == same[1]
+    if short.status_code == 200:
+        assert short.json().keys() == usual.json().keys()
+    else:
+        assert short.json() == usual.json()
+
+
+async def test_a_store_that_fails_while_somebody_connects_is_a_503(world: World) -> None:
+    async def fails() -> list[LiveGateway]:
+        raise RedisError("gone")
+
+    app = build_ingress(replace(world.parts, gateways=fails))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://desk.test") as http:
+        answer = await http.post("/v1/connect", json={"inbox": "web"})
+    assert_problem(answer, 503, "unavailable")
+    assert answer.headers["retry-after"] == "1"
 
 
 async def test_a_body_over_the_limit_is_refused_by_its_announced_length(world: World) -> None:

@@ -14,7 +14,8 @@ from cluster.load.run.draining import drain
 from cluster.load.scenario.faults import Storm
 from cluster.load.scenario.people import People
 from cluster.load.scenario.quantities import Duration
-from cluster.load.scenario.scenario import Scenario, load_scenario, parse_scenario
+from cluster.load.scenario.scenario import load_scenario, parse_scenario
+from cluster.load.scenario.tables import Scenario
 from cluster.load.truth.audit import Audience, Audit
 from cluster.load.truth.facts import merged
 from cluster.load.truth.findings import Findings
@@ -84,11 +85,12 @@ def test_agents_who_come_and_go_lose_nothing(system):
         drain = "30s"
         [[phases]]
         shape = "steady"
-        rate = "200/s"
+        rate = "500/s"
         lasts = "10s"
         [visitors]
         count = 60
-        reconnect_every = "~4s"
+        # often enough that some message is under way when a link breaks: receipts take milliseconds
+        reconnect_every = "~1s"
         [desks]
         agents = 6
         capacity = 40
