@@ -26,8 +26,9 @@ from models.administration.sections import (
     reply_name,
     value_of,
 )
+from models.bot.replies import LANGUAGES
 from models.domain.errors import BadRequest, NotFound
-from models.intent.taxonomy import Taxonomy
+from models.intent.taxonomy import Intent, Taxonomy
 
 _SECRETS = ("token", "encoding_aes_key", "app_secret")
 
@@ -44,7 +45,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    value: dict[str, object] | None
+    value: dict[str, Any] | None
     version: str
     said: bool
     about: dict[str, str | bool] = msgspec.field(default_factory=dict[str, str | bool])
@@ -77,9 +78,10 @@ class Administration:
     ) -> None:
         self._store = store
         self._inboxes = settings.inboxes
-        self._intents = frozenset(taxonomy.names) if taxonomy else frozenset[str]()
-        self._labels = {each.name: {"en": each.en, "zh": each.zh} for each in taxonomy} if taxonomy else {}
-        self._replies = {reply_name(*place): Reply(wordings=some) for place, some in replies.items()}
+        intents = list(taxonomy or ())
+        self._labels = {each.name: {"en": each.en, "zh": each.zh, "answerable": each.answerable} for each in intents}
+        places = [(each.name, language) for each in intents for language in LANGUAGES if _is_spoken(each, replies)]
+        self._replies = {reply_name(*place): Reply(wordings=replies.get(place, ())) for place in places}
 
     # -- seeing
 
@@ -220,7 +222,7 @@ class Administration:
             users=users,
             inboxes={name: said.get(name, value) for name, value in base.items()},
             hours=frozenset(await self._store.entries(account, "hours")),
-            intents=self._intents,
+            intents=frozenset(self._labels),
         )
 
     def _base(self, account: str, section: Section) -> Mapping[str, Value]:
@@ -256,6 +258,11 @@ def _undoable(change: Change, current: Value | None) -> bool:
         return False
 
 
+def _is_spoken(intent: Intent, replies: Mapping[tuple[str, str], tuple[str, ...]]) -> bool:
+    """Tell whether anything is said to an intent, be it by the bot or as a suggestion."""
+    return intent.answerable or any((intent.name, language) in replies for language in LANGUAGES)
+
+
 def _web_inbox(inbox: InboxSettings) -> WebInbox:
     return WebInbox(skill=inbox.skill, origins=tuple(inbox.origins.split()))
 
@@ -269,8 +276,6 @@ def _facts(inbox: InboxSettings) -> dict[str, str | bool]:
     return facts
 
 
-def administered(inbox: InboxSettings, said: WebInbox | None) -> InboxSettings:
+def administered(inbox: InboxSettings, said: WebInbox) -> InboxSettings:
     """Return what counts of an inbox: what an admin said, over the config file."""
-    if said is None:
-        return inbox
     return inbox.model_copy(update={"skill": said.skill, "origins": " ".join(said.origins)})

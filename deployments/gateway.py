@@ -20,6 +20,7 @@ from cluster.codec import encode_desk_report
 from cluster.gateways import gateway_url
 from cluster.settings import Settings
 from cluster.store import keys
+from cluster.store.following import Following
 from cluster.store.gathering import GatheringByAccount
 from cluster.store.reading import Reading
 from cluster.store.seen import tell_seen
@@ -78,6 +79,7 @@ class GatewayActor:
         self._redis = connect(settings.store)
         self.hub = Hub(connect(settings.store, protocol=2))
         self.reading = Reading(self._redis)
+        self.following = Following(self._redis, settings.accounts)
         self.signer = TokenSigner(settings.security.secret_key.get_secret_value())
         self.openrpc = {door: openrpc_document(door) for door in ("desk", "visitor")}
         self.router = router or router_client(settings)
@@ -115,6 +117,7 @@ class GatewayActor:
             asyncio.ensure_future(self._report_desks()),
             asyncio.ensure_future(self._watch_over()),
             asyncio.ensure_future(self._write_acks()),
+            asyncio.ensure_future(self.following.run()),
         ]
 
     async def _serve(self) -> None:

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
+from cluster.store.following import Following
+from deployments.http.administration import ADMINISTRATION_TYPES, AdministrationRoutes
 from deployments.http.callers import Callers
 from deployments.http.connect import CONNECT_PATH, ConnectRoutes
 from deployments.http.conversations import ConversationRoutes, MessagePage
@@ -34,12 +36,13 @@ API_VERSION = "1"
 
 def build_ingress(parts: IngressParts) -> FastAPI:
     """Build the whole HTTP application; needs no Ray."""
-    callers, inboxes, links = Callers(parts), Inboxes(parts.settings), Links(parts.router)
+    following = Following(parts.redis, parts.settings.accounts)
+    callers, inboxes, links = Callers(parts), Inboxes(parts.settings, following), Links(parts.router)
     connect = ConnectRoutes(parts, callers, inboxes, links)
 
     @asynccontextmanager
     async def running(_: FastAPI) -> AsyncGenerator[None]:
-        async with parts.running():
+        async with parts.running(), following.kept():
             yield
 
     app = FastAPI(
@@ -67,6 +70,7 @@ def build_ingress(parts: IngressParts) -> FastAPI:
         IdentityRoutes(parts, callers, inboxes, links),
         ConversationRoutes(parts, callers),
         IntentRoutes(parts, callers),
+        AdministrationRoutes(parts, callers),
         SystemRoutes(parts, callers),
         PageRoutes(parts.settings, WebFolder()),
     ):
@@ -75,7 +79,10 @@ def build_ingress(parts: IngressParts) -> FastAPI:
         app.include_router(DemoShopRoutes(parts.settings).router)
     for router in parts.channel_routers:
         app.include_router(router)
-    app.openapi = openapi_builder(app, (*WIRE_TYPES, *INTENT_TYPES, MessagePage, ConversationRecord))
+    app.state.following = following
+    app.openapi = openapi_builder(
+        app, (*WIRE_TYPES, *INTENT_TYPES, *ADMINISTRATION_TYPES, MessagePage, ConversationRecord)
+    )
     return app
 
 

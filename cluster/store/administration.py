@@ -7,7 +7,7 @@ hashes that the directory and the desks use, so there is one truth of them.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 from redis.asyncio import Redis
@@ -21,7 +21,7 @@ from models.administration.changes import Change, Draft, Note, Outdated, plain
 from models.administration.hours import Hours
 from models.administration.inboxes import WebInbox
 from models.administration.sections import KINDS, MOST, CannedText, Person, Section, Team, Value, person_of, user_of
-from models.domain.errors import BadRequest, Conflict, NotFound
+from models.domain.errors import BadRequest, Conflict, InvalidField, NotFound
 
 #: Lines of the trail that are kept, about: years of changes.
 KEPT = 20_000
@@ -39,8 +39,8 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     by: str
     section: Section
     name: str
-    before: dict[str, object] | None
-    after: dict[str, object] | None
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
     undoes: str = ""
     note: Note = ""
 
@@ -81,7 +81,7 @@ class AdministrationStore:
             for section, name in places:
                 pipe.hget(key_of(account, section), name)
             found = cast("list[bytes | None]", await pipe.execute())
-        return [data and _value(section, data) for (section, _), data in zip(places, found, strict=True)]
+        return [_value(section, data) if data else None for (section, _), data in zip(places, found, strict=True)]
 
     # -- changing it
 
@@ -96,7 +96,7 @@ class AdministrationStore:
         Raises:
             Outdated: the entry is something else by now.
             Conflict: the section is full.
-            BadRequest: the password is not allowed, or is missing.
+            InvalidField: the password is not allowed, or is missing.
         """
         hashed = await self._directory.passwords.hash(password) if password else ""
         while True:
@@ -199,7 +199,7 @@ class AdministrationStore:
         user, now_s = user_of(name, person), int(self._now())
         if not raw:
             if not hashed:
-                raise BadRequest("a new user needs a password")
+                raise InvalidField("a new user needs a password", "password")
             return encode_user(new_user(user, hashed, now_s))
         known = msgspec.structs.replace(decode_user(raw), **msgspec.structs.asdict(user))
         if hashed:

@@ -6,8 +6,10 @@ change is called in the same step in which it becomes visible here.
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import cast
 
 import msgspec
@@ -22,7 +24,9 @@ from models.administration.sections import Reply
 
 log = logging.getLogger(__name__)
 POLL_S = 1.0
-_inbox, _hours, _reply = (msgspec.json.Decoder(kind) for kind in (WebInbox, Hours, Reply))
+_inbox = msgspec.json.Decoder(WebInbox)
+_hours = msgspec.json.Decoder(Hours)
+_reply = msgspec.json.Decoder(Reply)
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +109,18 @@ class Following:
             except Exception:
                 log.exception("could not read what admins say")
             await asyncio.sleep(self._poll_s)
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncGenerator[None]:
+        """Look once, and on and on meanwhile."""
+        with contextlib.suppress(*STORE_DOWN):
+            await self.look()
+        looking = asyncio.ensure_future(self.run())
+        try:
+            yield
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
 
     async def _read(self, account: str) -> Said:
         async with self._redis.pipeline(transaction=True) as pipe:

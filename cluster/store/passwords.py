@@ -12,7 +12,7 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from models.domain.errors import BadRequest, Overloaded
+from models.domain.errors import InvalidField, Overloaded
 
 MIN_PASSWORD_CHARS = 8
 MAX_PASSWORD_CHARS = 1024
@@ -40,11 +40,11 @@ class Passwords:
         """Return the hash of a new password.
 
         Raises:
-            BadRequest: it is too short or too long.
+            InvalidField: it is too short or too long.
             Overloaded: too many are being worked on already.
         """
         if not MIN_PASSWORD_CHARS <= len(password) <= MAX_PASSWORD_CHARS:
-            raise BadRequest(f"a password has {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters")
+            raise InvalidField(f"a password has {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters", "password")
         return await self._hash(_normal(password))
 
     async def rehash(self, password: str) -> str:

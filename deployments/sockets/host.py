@@ -4,6 +4,7 @@ from typing import Any, Protocol
 
 from cluster.clients import RouterClient
 from cluster.settings import Settings
+from cluster.store.following import Following
 from cluster.store.reading import Reading
 from deployments.desk_methods import DeskMethods
 from deployments.sockets.flusher import Flusher
@@ -18,6 +19,7 @@ class Host(Protocol):
     settings: Settings
     router: RouterClient
     reading: Reading
+    following: Following
     signer: TokenSigner
     desk_methods: DeskMethods
     flusher: Flusher

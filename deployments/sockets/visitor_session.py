@@ -166,6 +166,7 @@ class VisitorSession(Session):
         if claims is None:
             raise self.not_opened("visit.open")
         self.check_text(params.text)
+        said = self.gateway.following.inbox(claims.account, claims.inbox)
         self.gateway.router.submit(
             Receive(
                 account=claims.account,
@@ -176,7 +177,7 @@ class VisitorSession(Session):
                 source_id=params.client_id,
                 text=params.text,
                 received_at_ms=time.time_ns() // 1_000_000,
-                skill=self.skill,
+                skill=self.skill if said is None else said.skill,
                 conversation=params.conversation,
                 reply_to=params.reply_to,
             ),

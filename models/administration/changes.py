@@ -9,7 +9,7 @@
 
 from collections.abc import Mapping
 from hashlib import blake2b
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -67,8 +67,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     by: str
     section: Section
     name: str
-    before: dict[str, object] | None
-    after: dict[str, object] | None
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
     undoes: str = ""
     note: Note = ""
 
@@ -81,7 +81,7 @@ def version_of(value: Value | None) -> str:
     return "" if value is None else blake2b(_encode(value), digest_size=12).hexdigest()
 
 
-def plain(value: Value | None) -> dict[str, object] | None:
+def plain(value: Value | None) -> dict[str, Any] | None:
     """Return an entry as JSON has it."""
     return None if value is None else msgspec.to_builtins(value)
 

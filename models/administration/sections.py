@@ -45,6 +45,8 @@ MAX_NAME_CHARS = 64
 MAX_DESCRIPTION_CHARS = 200
 MOST_MEMBERS = 1_000
 MOST_SKILLS = 50
+#: As msgspec writes an index; ``[...]`` stands for any.
+_PLACE = re.compile(r"\[(?:([0-9]+)|\.\.\.)\]")
 _NAME = re.compile(r"[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]{0,62}[^\s\x00-\x1f\x7f])?")
 
 
@@ -150,8 +152,9 @@ def value_of(section: Section, given: Any) -> Value:
         # JSON can escape half a character, which no UTF-8 can hold
         msgspec.json.encode(value)
     except msgspec.ValidationError as error:
-        detail, _, path = str(error).partition(" - at `$")
-        raise InvalidField(detail, path.strip("`.")) from None
+        said = str(error).encode(errors="replace").decode()
+        detail, _, path = said.partition(" - at `$")
+        raise InvalidField(detail, _PLACE.sub(r".\1", path).strip("`.")) from None
     except UnicodeEncodeError:
         raise InvalidField("not valid Unicode", "") from None
     return value
@@ -207,9 +210,9 @@ def _check_own(value: Team | Skill | Hours, known: Known) -> None:
         _check_skills(value.skills)
         if len(value.members) > MOST_MEMBERS or len(set(value.members)) < len(value.members):
             raise InvalidField(f"at most {MOST_MEMBERS} members, each once", "members")
-        stranger = next((name for name in value.members if name not in known.users), None)
+        stranger = next((place for place, name in enumerate(value.members) if name not in known.users), None)
         if stranger is not None:
-            raise InvalidField(f"there is no user {stranger!r}", "members")
+            raise InvalidField("there is no user of this name", f"members.{stranger}")
 
 
 def _check_skills(skills: tuple[str, ...]) -> None:

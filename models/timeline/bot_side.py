@@ -62,9 +62,10 @@ def understood(turn: Turn, command: Understood, found: Held | None) -> Done | Re
 
 def _heard(turn: Turn, command: Understood, contact: Contact, conversation: Conversation) -> None:
     record = conversation.record
-    if turn.bot.answers is None or (BOT, message_id(record.id, command.seq)) in conversation.seen:
+    answers = turn.bot.answers_of(contact.account)
+    if answers is None or (BOT, message_id(record.id, command.seq)) in conversation.seen:
         return
-    decision = turn.bot.answers.hear(command.text, command.understanding, record.bot or BotState())
+    decision = answers.hear(command.text, command.understanding, record.bot or BotState())
     if command.seq != record.owed_seq and not (isinstance(decision, HandOver) and decision.reason in _HEARD_LATE):
         return  # a newer message is the one to answer, or it was answered already
     insight = _insight(turn, command, record)
@@ -129,9 +130,10 @@ def _shown(turn: Turn, command: Understood, contact: Contact, conversation: Conv
 def _insight(turn: Turn, command: Understood, record: ConversationRecord) -> Insight | None:
     """Return what to show of a conversation: the newest message that was understood counts."""
     known = record.insight
-    if turn.bot.answers is None or command.understanding is None or (known and known.seq >= command.seq):
+    answers = turn.bot.answers_of(command.account)
+    if answers is None or command.understanding is None or (known and known.seq >= command.seq):
         return known
-    insight = turn.bot.answers.insight(command.text, command.understanding)
+    insight = answers.insight(command.text, command.understanding)
     return msgspec.structs.replace(insight, seq=command.seq)
 
 

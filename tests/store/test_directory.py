@@ -60,7 +60,7 @@ async def test_only_an_argon2id_hash_is_kept(directory: Directory, redis: Redis)
 
 
 async def test_the_default_parameters_are_those_of_rfc_9106() -> None:
-    hasher = Directory(Redis())._hasher
+    hasher = Directory(Redis()).passwords._hasher
     assert (hasher.time_cost, hasher.memory_cost, hasher.parallelism) == (3, 65536, 4)
 
 

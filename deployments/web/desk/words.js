@@ -242,6 +242,7 @@ const en = {
   keyHelp: "This page",
   keyEnd: "To the newest message",
   keysHint: "Inside a text field hold Alt with the same key.",
+  settingsPages: "Settings of the account",
 };
 
 const zh = {
@@ -480,6 +481,7 @@ const zh = {
   keyHelp: "本页",
   keyEnd: "到最新消息",
   keysHint: "在输入框内请同时按住 Alt。",
+  settingsPages: "账户设置",
 };
 
 export const DICTIONARIES = { en, zh };

@@ -28,6 +28,8 @@ export class Visitor extends Emitter {
   /** When to stop showing that somebody types, on the clock of `performance.now()`. */
   typingUntil = 0;
   typist = "";
+  /** What an admin says of the inbox: `title`, and `greeting` by language; known once there was a connection. */
+  said = {};
   #server;
   #inbox;
   #user;
@@ -212,6 +214,7 @@ export class Visitor extends Emitter {
     if (!answer.ok) throw new SessionOver(`${answer.status}`);
     const found = await answer.json();
     this.#token = found.token;
+    this.said = { title: found.title, greeting: found.greeting };
     if (this.#user) this.#memory.remove("token");
     else this.#memory.set("token", found.token);
     return found;
