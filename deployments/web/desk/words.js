@@ -315,6 +315,7 @@ const en = {
   budgetLate: "{name} has not written on {channel} for too long: it takes no answer until they do. Your draft stays; notes go on.",
   budgetLong: ({ left, channel }) => `This text is too long: ${channel} would count it as more than the ${left === 1 ? "one answer" : `${left} answers`} left.`,
   budgetOther: "Or answer on another channel.",
+  settingsPages: "Settings of the account",
 };
 
 const zh = {
@@ -625,6 +626,7 @@ const zh = {
   budgetLate: "{name} 在 {channel} 上太久没有发言，对方发言前无法回复。草稿会保留，仍可写备注。",
   budgetLong: ({ left, channel }) => `内容过长：${channel} 会把它计为多于剩余的 ${left} 条。`,
   budgetOther: "也可以换一个渠道回复。",
+  settingsPages: "账户设置",
 };
 
 export const DICTIONARIES = { en, zh };
