@@ -46,7 +46,7 @@ button.file { cursor: pointer; }
 button.file bdi { text-decoration: underline; text-underline-offset: 2px; }
 .file .bad { color: inherit; }
 .foot progress { width: 72px; height: 6px; accent-color: var(--accent); }
-.composer button.attach { margin-inline-start: -8px; background: none; color: var(--soft); }
+.composer button.attach { margin-inline-end: -6px; background: none; color: var(--soft); }
 `;
 /** Trying again does not help, and nothing waits behind it. */
 const HOPELESS = ["empty", "large", "gone", "unreadable"];
@@ -109,7 +109,7 @@ export class Files {
   // -- showing --------------------------------------------------------------------------------------
 
   /** Speak the language of the panel, give it the button that chooses files, and take what is pasted or dropped. */
-  join(panel, composer, input, language) {
+  join(panel, input, language) {
     this.#words = new Words(WORDS, language);
     sheet ??= new CSSStyleSheet();
     sheet.replaceSync(RULES);
@@ -125,7 +125,8 @@ export class Files {
       chooser.value = "";
       input.focus();
     });
-    composer.prepend(button, chooser);
+    // behind the line to write in: whoever goes back from there by keyboard comes to the answers, as without files
+    input.after(button, chooser);
     input.addEventListener("paste", (event) => this.#brought(event, event.clipboardData));
     panel.addEventListener("dragover", (event) => event.dataTransfer.types.includes("Files") && event.preventDefault());
     panel.addEventListener("drop", (event) => this.#brought(event, event.dataTransfer));

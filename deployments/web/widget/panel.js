@@ -202,7 +202,7 @@ export class Panel {
     const { files } = this.#visitor;
     if (!files || this.#files) return;
     this.#files = files;
-    files.join(this.element, this.#composer, this.#input, this.#words.language);
+    files.join(this.element, this.#input, this.#words.language);
   }
 
   #drawTail() {
