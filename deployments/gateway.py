@@ -24,6 +24,7 @@ from cluster.store.gathering import GatheringByAccount
 from cluster.store.reading import Reading
 from cluster.store.valkey import STORE_DOWN, connect
 from cluster.telemetry import Beacon, Meter
+from deployments.attaching import Attaching
 from deployments.desk_about import make_desk_about
 from deployments.desk_methods import DeskMethods
 from deployments.process import give_way_to_ray, settle_garbage_collector
@@ -83,11 +84,13 @@ class GatewayActor:
         self.openrpc = {door: openrpc_document(door) for door in ("desk", "visitor")}
         self.router = router or router_client(settings)
         self._dispatcher = dispatcher or NamedActor(DISPATCHER, settings.ray.namespace)
+        self.attaching = Attaching(self.signer, time.time)
         self.desk_methods = DeskMethods(
             router=self.router,
             set_presence=self._set_presence,
             reading=self.reading,
             about=make_desk_about(settings, self._redis, self._who_is_here),
+            attaching=self.attaching,
             text_bytes=settings.limits.text_bytes,
         )
         self.meter = Meter()
@@ -297,5 +300,6 @@ class GatewayActor:
             "waiting": self.router.waiting,
             "batches": self.router.batches,
             "batched": self.router.batched,
+            "refused": self.router.refused,
             **self.meter.report(),
         }

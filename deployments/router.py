@@ -25,6 +25,7 @@ from redis.exceptions import RedisError
 
 from cluster.actors import DISPATCHER, Calls, NamedActor, own_address
 from cluster.bot import make_bot
+from cluster.budgets import reply_budgets
 from cluster.codec import decode_commands, encode_placements, encode_replies
 from cluster.direct import DirectServer, Whereabouts
 from cluster.settings import Settings
@@ -80,9 +81,14 @@ class RouterActor:
         self._slots = slots_of_shard(shard, settings.router.count)
         self._name = str(shard)
         self._redis = connect(settings.store)
-        self._store = TimelineStore(self._redis, log_entries=settings.store.log_entries)
+        self._store = TimelineStore(
+            self._redis, log_entries=settings.store.log_entries, answer_within_s=settings.answer_within_s
+        )
         self._core = core or Shard(
-            entropy=os.urandom, cached_contacts=settings.router.cached_contacts, bot=_bot_part(settings)
+            entropy=os.urandom,
+            cached_contacts=settings.router.cached_contacts,
+            bot=_bot_part(settings),
+            budgets=reply_budgets(settings),
         )
         self._epoch = 0
         self._claimed: set[str] = set()
@@ -232,6 +238,7 @@ class RouterActor:
         except BaseException as error:
             # with the next epoch all that is remembered is dropped
             self._epoch = 0
+            self.meter.count("turns_failed")
             # what came behind a failed batch must not overtake it when that is repeated
             self._order.break_all()
             self._let_early_look()
@@ -248,6 +255,9 @@ class RouterActor:
             if not future.done():
                 future.set_result(encode_replies(replies[at : at + len(batch)]))
             at += len(batch)
+            # the first of a batch has waited longest
+            if received_at_ms := getattr(batch[0], "received_at_ms", 0) if batch else 0:
+                self.meter.record("stored", time.time() - received_at_ms / 1000)
         self.meter.count("messages", len(commands))
         self.meter.count("turns")
         self.meter.record("turn", time.perf_counter() - started)

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from cluster.load.scenario.faults import Storm
-from cluster.load.scenario.scenario import Channel, Scenario
+from cluster.load.scenario.tables import Channel, Scenario
 from cluster.load.truth.facts import Facts
 from cluster.load.truth.recorder import Measured, percentile_of_wide_ms
 

@@ -14,6 +14,7 @@ from cluster.store import keys
 from cluster.store.directory import Directory
 from cluster.store.dispatching import DispatchingStore, Presence
 from cluster.store.reading import Reading
+from cluster.store.searching import contact_cases
 from models.bot.found import Found, find
 from models.domain.agent import User
 from models.domain.errors import Conflict, NotFound
@@ -44,6 +45,11 @@ class AboutStore:
         """Return who may log in, by name, and the presence that each chose last."""
         users = [user for user in await self._directory.list(account) if user.active]
         return users, await self._dispatching.presences(account)
+
+    async def tags(self, account: str) -> list[str]:
+        """Return the tags in use, those used last first."""
+        found = await cast("Awaitable[list[bytes]]", self._redis.zrevrange(keys.tags(account), 0, -1))
+        return [tag.decode() for tag in found]
 
     # -- canned answers
 
@@ -84,11 +90,8 @@ class AboutStore:
         contact, person = await self._reading.contact(account, contact)
         if person is None:
             raise NotFound("no such contact")
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.lrange(keys.cases(account, contact), 0, MOST_CONVERSATIONS - 1)
-            pipe.hget(keys.visit_acked(account), contact)
-            cases, seen = cast("tuple[list[bytes], bytes | None]", await pipe.execute())
-        names = [name.decode() for name in cases]
+        names = (await contact_cases(self._redis, self._reading, account, contact))[:MOST_CONVERSATIONS]
+        seen = await cast("Awaitable[bytes | None]", self._redis.hget(keys.visit_acked(account), contact))
         records = await self._records(account, names)
         return ContactAbout(
             contact=contact,
@@ -97,6 +100,7 @@ class AboutStore:
             seen=seen.decode() if seen else "",
             conversations=[msgspec.Raw(record) for record in records],
             found=await self._found(account, names[:1]),
+            joined=person.joined,
         )
 
     async def _records(self, account: str, conversations: list[str]) -> list[bytes]:

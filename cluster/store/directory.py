@@ -36,6 +36,7 @@ _API_KEY_CHARS = len(API_KEY_PREFIX) + 16 + 1 + 64
 _HASHING_AT_ONCE = 4
 """Each takes 64 MiB and tens of milliseconds of a core."""
 _HASHING_WAITING = 64
+_FORGOTTEN_AT_ONCE = 500
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,6 +155,21 @@ class Directory:
             account, user.name, lambda stored: msgspec.structs.replace(stored, **msgspec.structs.asdict(user))
         )
 
+    async def set_skills(self, account: str, name: str, skills: Sequence[str]) -> User:
+        """Put a user into other skill groups; all else of it stays, whoever changes that meanwhile.
+
+        Raises:
+            BadRequest: a skill is not allowed.
+            NotFound: no such user.
+        """
+        wanted = tuple(dict.fromkeys(skills))
+        check_user(User(name=name, skills=wanted))
+        await self._change(account, name, lambda stored: msgspec.structs.replace(stored, skills=wanted))
+        user = await self.get(account, name)
+        if user is None:
+            raise NotFound(f"no user {name!r}")
+        return user
+
     async def remove(self, account: str, name: str) -> None:
         """Take a user out; what is on its desk is handed on as when it goes away.
 
@@ -166,6 +182,33 @@ class Directory:
             removed, _ = await pipe.execute()
         if not removed:
             raise NotFound(f"no user {name!r}")
+
+    async def forget(self, account: str, names: Sequence[str]) -> int:
+        """Delete what is kept of users who were taken out: the logs of their desks, their acks and presences.
+
+        Who is still a user, or still has a conversation that waits to be handed on, is left alone. A desk of somebody
+        who gets such a name later begins a log of its own.
+
+        Returns:
+            How many were forgotten.
+        """
+        forgotten = 0
+        for begin in range(0, len(names), _FORGOTTEN_AT_ONCE):
+            some = names[begin : begin + _FORGOTTEN_AT_ONCE]
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.hmget(keys.users(account), list(some))
+                for name in some:
+                    pipe.scard(keys.holds(account, name))
+                users, *held = await pipe.execute()
+            gone = [name for name, user, holds in zip(some, users, held, strict=True) if user is None and not holds]
+            if gone:
+                async with self._redis.pipeline(transaction=False) as pipe:
+                    pipe.unlink(*(keys.desk_log(account, name) for name in gone))
+                    pipe.hdel(keys.desk_acked(account), *gone)
+                    pipe.hdel(keys.presence(account), *gone)
+                    await pipe.execute()
+            forgotten += len(gone)
+        return forgotten
 
     async def get(self, account: str, name: str) -> User | None:
         """Return a user, active or not."""

@@ -31,6 +31,11 @@ def cases(account: str, contact_id: str) -> str:
     return f"{{{account}}}:cases:{contact_id}"
 
 
+def conversations(account: str) -> str:
+    """List of all the account's conversations, newest first: what a search goes through."""
+    return f"{{{account}}}:conversations"
+
+
 def desk_log(account: str, agent: str) -> str:
     """Stream of an agent's events; entry ``0-n`` has cursor ``n`` and field ``e``, a JSON array of events."""
     return f"{{{account}}}:desk:{agent}"
@@ -119,6 +124,26 @@ def outbox_progress(account: str) -> str:
 def outbox_reports(account: str) -> str:
     """Hash message -> JSON of a ``Delivered`` that its router has not confirmed yet."""
     return f"{{{account}}}:outbox-reports"
+
+
+def file(account: str, file_id: str) -> str:
+    """Hash of a file: field ``r`` holds its record as JSON, a field per contact who may read it the message's id."""
+    return f"{{{account}}}:file:{file_id}"
+
+
+def files_unsent(account: str) -> str:
+    """Sorted set of files that no message has brought yet, by the Unix millisecond at which they came in."""
+    return f"{{{account}}}:files-unsent"
+
+
+def tags(account: str) -> str:
+    """Sorted set of the tags in use by the Unix millisecond at which each was used last; bounded."""
+    return f"{{{account}}}:tags"
+
+
+def hour(account: str, number: int) -> str:
+    """Hash of what was counted in the hour ``number`` since the Unix epoch -> how often; see `models.board.hours`."""
+    return f"{{{account}}}:hour:{number}"
 
 
 def canned(account: str) -> str:

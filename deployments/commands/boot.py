@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 
 import models
+from cluster.ray_address import await_head
 from cluster.ray_flags import FLAGS, LOCAL_FLAGS, LOOPBACK_FLAG, export
 from cluster.secrets_file import write_private
 from cluster.settings import Settings
@@ -123,6 +124,7 @@ def start_ray(settings: Settings) -> Path:
         )
     else:
         try:
+            await_head(settings.ray.address)
             ray.init(settings.ray.address, **shared)
         except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
             raise CommandError(

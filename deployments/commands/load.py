@@ -34,11 +34,14 @@ from cluster.load.run.preparation import Preparation
 from cluster.load.run.relay import Relays
 from cluster.load.run.rig import Rig, Site, run_name, strangers
 from cluster.load.run.strikes import Population
+from cluster.load.scenario.checks import check
+from cluster.load.scenario.errors import ScenarioError
 from cluster.load.scenario.expect import InvalidExpectation
 from cluster.load.scenario.faults import Cut, Fault
 from cluster.load.scenario.phases import Steady
 from cluster.load.scenario.quantities import Duration, Rate
-from cluster.load.scenario.scenario import Scenario, ScenarioError, check, load_scenario
+from cluster.load.scenario.scenario import load_scenario
+from cluster.load.scenario.tables import Scenario
 from cluster.settings import Settings, SettingsError, load_settings
 from cluster.store.embedded import EmbeddedStore, StoreError
 from deployments.commands import boot

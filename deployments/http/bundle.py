@@ -20,7 +20,7 @@ class NotJoined(ValueError):
 
 
 def join_modules(entry: str, read: Callable[[str], str]) -> str:
-    """Return a module that does what ``entry`` and all that it imports do.
+    """Return a module that does what ``entry`` and all that it imports do, and exports what ``entry`` does.
 
     Args:
         entry: path of the first module.
@@ -30,8 +30,9 @@ def join_modules(entry: str, read: Callable[[str], str]) -> str:
         NotJoined: see there.
     """
     bundle = _Bundle(read)
-    bundle.add(entry)
-    return "\n".join([*bundle.parts, ""])
+    name = bundle.add(entry)
+    exports = ", ".join(bundle.exports[entry])
+    return "\n".join([*bundle.parts, f"export const {{ {exports} }} = {name};" if exports else "", ""])
 
 
 class _Bundle:
@@ -39,6 +40,7 @@ class _Bundle:
         self._read = read
         #: path -> the name of what it exports; empty while its own imports are added.
         self._names: dict[str, str] = {}
+        self.exports: dict[str, list[str]] = {}
         self.parts: list[str] = []
 
     def add(self, path: str) -> str:
@@ -50,7 +52,7 @@ class _Bundle:
             return known
         self._names[path] = ""
         source = _IMPORT.sub(lambda found: self._import(path, found), self._read(path))
-        exports = [found[1] for found in _EXPORT.finditer(source)]
+        exports = self.exports[path] = [found[1] for found in _EXPORT.finditer(source)]
         source = _EXPORT.sub("", source)
         if other := _OTHER.search(source):
             raise NotJoined(f"{path}: {other[0]!r} is not understood")

@@ -33,8 +33,8 @@ DEMO = "demo"
 _OPEN = ("widget", "shared")
 """Modules of the widget, and what it shares with our pages: loaded by pages of any origin."""
 _WIDGET = "widget.js"
-BUNDLES = {"widget/all.js": "widget/element.js"}
-"""Files that are made: a module and all that it imports, in one."""
+BUNDLES = {"widget/all.js": "widget/element.js", "widget/files.js": "widget/files.js"}
+"""Files that are made: a module and all that it imports, in one. The second is loaded by an open chat."""
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 from cluster.clients import RouterClient
 from cluster.settings import Settings
 from cluster.store.reading import Reading
+from deployments.attaching import Attaching
 from deployments.desk_methods import DeskMethods
 from deployments.sockets.acks import Acks
 from deployments.sockets.flusher import Flusher
@@ -22,6 +23,7 @@ class Host(Protocol):
     reading: Reading
     signer: TokenSigner
     desk_methods: DeskMethods
+    attaching: Attaching
     flusher: Flusher
     acks: Acks
     lifetimes: Lifetimes

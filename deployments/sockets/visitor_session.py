@@ -90,7 +90,7 @@ class VisitorSession(Session):
             self._opening = False
         self.claims = claims
         self.open_until(claims.expires_s)
-        self.succeed(call_id, _opened(state))
+        self.succeed(call_id, self._opened(state))
         self.cursor = state.cursor or ("", 0)
         self.go_live()
 
@@ -113,10 +113,15 @@ class VisitorSession(Session):
         """
         claims = self._claims()
         cursor = message_id(*self.cursor) if self.cursor[0] else None
-        state = await self._join_and_read(claims, self.contact, cursor)
+        contact = self.contact
+        if claims.contact != contact:
+            # it had moved; where that was undone, this visitor is a contact of its own again and sees only that
+            home, _ = await self.gateway.reading.contact(claims.account, claims.contact)
+            contact, cursor = (contact, cursor) if home == contact else (home, None)
+        state = await self._join_and_read(claims, contact, cursor)
         if state.snapshot:
             self.cursor = state.cursor or ("", 0)
-            self.send(jsonrpc.notification("visit.snapshot", _encode(_opened(state))))
+            self.send(jsonrpc.notification("visit.snapshot", _encode(self._opened(state))))
             return
         fresh = [message for message in state.messages if self._is_news(_seen.decode(message))]
         if fresh:
@@ -136,7 +141,7 @@ class VisitorSession(Session):
         fresh: list[bytes] = []
         for raw in _events.decode(payload):
             event = _event.decode(raw)
-            if event.type == "moved":
+            if event.type in ("moved", "parted"):
                 self.spawn(self.resume())
                 continue
             if event.message is not None:
@@ -158,7 +163,9 @@ class VisitorSession(Session):
         refused = _refused(text)
         if refused is None:
             super().on_text(text)
-        elif not self.over_rate(refused[0]):
+            return
+        self.gateway.router.refused += 1
+        if not self.over_rate(refused[0]):
             self.send(refused[1])
 
     def on_send(self, params: methods.Write, call_id: Any) -> None:
@@ -167,6 +174,7 @@ class VisitorSession(Session):
         if claims is None:
             raise self.not_opened("visit.open")
         self.check_text(params.text)
+        attachments = self.gateway.attaching.by_visitor(claims, params.text, params.attachments)
         self.gateway.router.submit(
             Receive(
                 account=claims.account,
@@ -180,6 +188,7 @@ class VisitorSession(Session):
                 skill=self.skill,
                 conversation=params.conversation,
                 reply_to=params.reply_to,
+                attachments=attachments,
                 for_agents=params.for_agents,
             ),
             self._on_receipt,
@@ -267,21 +276,22 @@ class VisitorSession(Session):
         )
         return methods.Page([msgspec.Raw(message) for message in messages], more)
 
+    def _opened(self, state: VisitState) -> methods.VisitOpened:
+        settings = self.gateway.settings
+        return methods.VisitOpened(
+            contact=state.contact,
+            conversation=state.record.id if state.record else None,
+            state=state.record.state if state.record else None,
+            cursor=message_id(*state.cursor) if state.cursor else None,
+            snapshot=state.snapshot,
+            messages=[msgspec.Raw(message) for message in state.messages],
+            file_bytes=settings.limits.file_bytes if settings.files_folder else 0,
+        )
+
     def _claims(self) -> VisitorClaims:
         if self.claims is None:
             raise self.not_opened("visit.open")
         return self.claims
-
-
-def _opened(state: VisitState) -> methods.VisitOpened:
-    return methods.VisitOpened(
-        contact=state.contact,
-        conversation=state.record.id if state.record else None,
-        state=state.record.state if state.record else None,
-        cursor=message_id(*state.cursor) if state.cursor else None,
-        snapshot=state.snapshot,
-        messages=[msgspec.Raw(message) for message in state.messages],
-    )
 
 
 VisitorSession.table = method_table(

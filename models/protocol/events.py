@@ -27,7 +27,10 @@ class MessageEvent(Event, frozen=True, tag="message"):
 
 
 class OfferedEvent(Event, frozen=True, tag="offered"):
-    """A conversation came to the desk and awaits acceptance until its ``offer_expires_ms``."""
+    """A conversation came to the desk and awaits acceptance until its ``offer_expires_ms``.
+
+    One that was taken over is ``assigned`` already.
+    """
 
     conversation: RecordJson
     messages: Annotated[list[MessageJson], Meta(description="Its newest messages, at most five, oldest first.")]
@@ -37,10 +40,10 @@ class ChangedEvent(Event, frozen=True, tag="changed"):
     """A conversation on the desk changed."""
 
     change: Annotated[
-        Literal["accepted", "thread", "insight"],
+        Literal["accepted", "thread", "insight", "tags"],
         Meta(
             description="`accepted`: the agent took it; `thread`: the contact writes on another channel now; "
-            "`insight`: what the contact wants was understood."
+            "`insight`: what the contact wants was understood; `tags`: an agent sorted it by other words."
         ),
     ]
     conversation: RecordJson
@@ -50,8 +53,10 @@ class RemovedEvent(Event, frozen=True, tag="removed"):
     """A conversation left the desk."""
 
     change: Annotated[
-        Literal["declined", "transferred", "resolved", "snoozed", "merged", "offer_expired", "agent_away"],
-        Meta(description="Through what. `merged`: it goes on as `merged_into`."),
+        Literal[
+            "declined", "transferred", "resolved", "snoozed", "merged", "offer_expired", "agent_away", "taken_over"
+        ],
+        Meta(description="Through what. `merged`: it goes on as `merged_into`; `taken_over`: a supervisor has it."),
     ]
     conversation: RecordJson
 

@@ -77,6 +77,7 @@ class VisitOpened(msgspec.Struct, frozen=True):
         list[MessageJson],
         Meta(description="What follows the cursor given, the visitor's own messages among it, oldest first."),
     ]
+    file_bytes: Annotated[int, Meta(description="Bytes in one file that the visitor may send; 0: no files.")] = 0
 
 
 class VisitPlace(msgspec.Struct, frozen=True):

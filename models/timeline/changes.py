@@ -25,14 +25,22 @@ class Changes:
         snoozed: conversation -> Unix ms at which it comes back, None when it did.
         bot: conversation -> Unix ms at which the bot's time is up, None when it holds it no longer.
         outgoing: answers that a channel must send.
+        files: (file, contact who may read it or empty, message) of what the messages bring.
+        tags: tag -> Unix ms at which somebody used it last.
+        at_ms: Unix time of the batch, in milliseconds.
+        counts: what happened -> how often, for the account's hour (`models.board.hours`).
+        waits_ms: how long each contact had waited that a human answered.
     """
 
     __slots__ = (
+        "at_ms",
         "bot",
         "contacts",
         "conversations",
+        "counts",
         "desk",
         "desk_live",
+        "files",
         "held",
         "messages",
         "opened",
@@ -40,11 +48,13 @@ class Changes:
         "queues",
         "slots",
         "snoozed",
+        "tags",
         "visitors",
         "waiting",
+        "waits_ms",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, at_ms: int = 0) -> None:
         self.slots: set[int] = set()
         self.messages: dict[str, list[bytes]] = {}
         self.conversations: dict[str, ConversationRecord] = {}
@@ -59,6 +69,15 @@ class Changes:
         self.snoozed: dict[str, int | None] = {}
         self.bot: dict[str, int | None] = {}
         self.outgoing: list[Outgoing] = []
+        self.files: list[tuple[str, str, str]] = []
+        self.tags: dict[str, int] = {}
+        self.at_ms = at_ms
+        self.counts: dict[str, int] = {}
+        self.waits_ms: list[int] = []
+
+    def count(self, what: str, n: int = 1) -> None:
+        """Count something that happened, for the account's hour."""
+        self.counts[what] = self.counts.get(what, 0) + n
 
     def tell_desk(self, agent: str, event: bytes) -> None:
         """Append ``event`` to what the agent's log gets."""
@@ -83,4 +102,5 @@ class Changes:
             or self.desk_live
             or self.visitors
             or self.outgoing
+            or self.counts
         )

@@ -10,9 +10,9 @@ from rich.console import Console
 from cluster.load.orders import Counts, Progress
 from cluster.load.report.knee import Knee, Row, knee_page
 from cluster.load.run.conductor import Moment
+from cluster.load.scenario.errors import ScenarioError
 from cluster.load.scenario.faults import Kill, Storm, parse_fault, parse_storm
 from cluster.load.scenario.quantities import Duration
-from cluster.load.scenario.scenario import ScenarioError
 from cluster.load.truth.recorder import WIDE_BUCKETS
 from deployments.commands.load import CANNOT_RUN, LoadPlan, composed, run_load
 from deployments.commands.load_table import LiveTable, line, page

@@ -227,3 +227,22 @@ async def test_accounts_are_listed_once(directory: Directory) -> None:
     for account in ("b", "a", "b"):
         await directory.add_account(account)
     assert await directory.accounts() == ["a", "b"]
+
+
+async def test_who_was_taken_out_is_forgotten_and_nobody_else(directory: Directory, redis: Redis) -> None:
+    for name in ("ann", "bob", "eve"):
+        await redis.xadd(keys.desk_log("demo", name), {"e": "[]"}, id="0-1")
+        await redis.hset(keys.desk_acked("demo"), name, "1")
+        await redis.hset(keys.presence("demo"), name, "{}")
+    await directory.add("demo", ANN, PASSWORD)
+    await redis.sadd(keys.holds("demo", "bob"), "s1")
+    assert await directory.forget("demo", ["ann", "bob", "eve", "nobody"]) == 2
+    for name, kept in (("ann", True), ("bob", True), ("eve", False)):
+        assert await redis.exists(keys.desk_log("demo", name)) == kept
+        assert await redis.hexists(keys.desk_acked("demo"), name) == kept
+        assert await redis.hexists(keys.presence("demo"), name) == kept
+    await directory.remove("demo", "ann")
+    await redis.delete(keys.holds("demo", "bob"))
+    assert await directory.forget("demo", ["ann", "bob"]) == 2
+    assert [key async for key in redis.scan_iter("{demo}:*")] == [keys.users_changed("demo").encode()]
+    assert await directory.forget("demo", []) == 0

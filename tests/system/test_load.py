@@ -1,7 +1,9 @@
 """``raydesk load`` as one types it: a system of its own, one that runs, and what it cannot do."""
 
 import json
+import shutil
 import subprocess
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -10,9 +12,11 @@ import tomli_w
 
 from cluster.load.scenario.expect import is_timed
 from cluster.load.scenario.scenario import SHIPPED
+from cluster.store import keys
 from cluster.store.directory import Directory
 from cluster.store.valkey import connect
 from deployments.commands.own_system import OwnSystem, command, environment
+from tests.system.own_ray import OwnRay
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(500)]
 
@@ -37,11 +41,11 @@ answer_after = "200ms"
 """
 
 
-def load(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def load(*arguments: str, folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*command(), "load", *arguments, "--out", str(folder / "report")],
         cwd=folder,
-        env=environment(),
+        env=environment() | more,
         capture_output=True,
         text=True,
         timeout=450,
@@ -95,10 +99,14 @@ def test_a_running_system_is_checked_driven_and_left_as_it_was(tmp_path):
         done = load(str(scenario), "--config", str(system.config), folder=tmp_path)
         assert done.returncode in (0, 3), done.stdout + done.stderr
         assert report_of(tmp_path)["messages"]["lost"] == 0
-        users, keys = _people_of(system)
-        assert (users, keys) == ([], [])
+        assert _people_of(system) == ([], [])
         with system.store() as store:
-            assert store.hlen("{default}:held") == 0
+            assert store.hlen(keys.held("default")) == 0
+            # what was written stays, and nothing of the agents who answered
+            assert store.keys(keys.session("default", "*"))
+            assert not store.keys(keys.desk_log("default", "*"))
+            assert not store.keys(keys.holds("default", "*"))
+            assert (store.hlen(keys.presence("default")), store.hlen(keys.desk_acked("default"))) == (0, 0)
 
 
 def _people_of(system: OwnSystem) -> tuple[list[str], list[str]]:
@@ -108,11 +116,32 @@ def _people_of(system: OwnSystem) -> tuple[list[str], list[str]]:
         redis = connect(system.settings.store)
         directory = Directory(redis)
         users = [user.name for user in await directory.list("default")]
-        keys = [key.label for key in await directory.list_keys("default")]
+        labels = [key.label for key in await directory.list_keys("default")]
         await redis.aclose()
-        return users, keys
+        return users, labels
 
     return asyncio.run(read())
+
+
+def test_generators_on_a_ray_that_runs_already_make_one_run(tmp_path):
+    """Two generators, on a Ray head of its own beside that of the system, as on a cluster's nodes."""
+    folder = Path(tempfile.mkdtemp(prefix="rd-"))
+    ray = OwnRay(folder)
+    scenario = tmp_path / "small.toml"
+    scenario.write_text(SMALL + "\n[mix]\nweb = 0.7\nwechat = 0.15\nbulk = 0.15\n[contacts]\nbulk = 5\nwechat = 5\n")
+    try:
+        ray.start_head()
+        given = ("--start", "--ray-address", f"127.0.0.1:{ray.port}", "--generators", "2")
+        done = load(str(scenario), *given, folder=tmp_path, **ray.environment)
+    finally:
+        ray.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+    assert done.returncode in (0, 3), done.stdout + done.stderr
+    report = report_of(tmp_path)
+    assert [each["name"] for each in report["generators"]] == ["generator 0", "generator 1"]
+    assert all(each["due"] > 100 for each in report["generators"])
+    assert report["messages"]["delivered"] == report["messages"]["accepted"] == report["messages"]["intended"] > 500
+    assert report["answers"]["accepted"] > 20
 
 
 def test_without_a_system_it_says_what_to_do(tmp_path):

@@ -1,11 +1,7 @@
 """``serve run deployments.app:app`` on a Ray that runs already brings up the same system, and takes it down."""
 
-import os
-import secrets
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,57 +10,30 @@ import httpx
 import psutil
 import pytest
 
-from deployments.commands.boot import project_root
-from deployments.commands.own_system import environment, free_ports
+from deployments.commands.own_system import free_ports
+from tests.system.own_ray import OwnRay
 from tests.waiting import wait_until
 
-BIN = Path(sys.executable).parent
 WITHIN_S = 90.0
 
 
-class RayOfOurOwn:
+class RayWithSystem(OwnRay):
     """A Ray head as an administrator starts it, and what runs on it."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.gcs, self.http, self.gateway = (free_ports(1) for _ in range(3))
-        self.environment = environment() | {
-            "RAY_ADDRESS": f"127.0.0.1:{self.gcs}",
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN": secrets.token_hex(32),
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "RAYDESK_GATEWAY__PORT": str(self.gateway),
-            "RAYDESK_GATEWAY__COUNT": "1",
-            "RAYDESK_STORE__DATA_DIR": str(folder / "data"),
-            "RAYDESK_INBOXES__WEB__ACCOUNT": "default",
-            "RAYDESK_INBOXES__WEB__CHANNEL": "web",
-        }
-        self.started: list[subprocess.Popen[bytes]] = []
-
-    def start(self, name: str, *words: str) -> subprocess.Popen[bytes]:
-        with (self.folder / f"{name}.txt").open("wb") as output:
-            process = subprocess.Popen(
-                [BIN / words[0], *words[1:]],
-                cwd=project_root(),
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self.started.append(process)
-        return process
+        self.http, self.gateway = free_ports(1), free_ports(1)
+        super().__init__(
+            folder,
+            RAYDESK_GATEWAY__PORT=str(self.gateway),
+            RAYDESK_GATEWAY__COUNT="1",
+            RAYDESK_STORE__DATA_DIR=str(folder / "data"),
+            RAYDESK_INBOXES__WEB__ACCOUNT="default",
+            RAYDESK_INBOXES__WEB__CHANNEL="web",
+        )
 
     def kill(self) -> None:
         """End whatever is left, by pid."""
-        for process in self.started:
-            if process.poll() is None:
-                family = psutil.Process(process.pid).children(recursive=True)
-                os.killpg(process.pid, signal.SIGKILL)
-                for child in family:
-                    if child.is_running():
-                        child.kill()
-                process.wait()
+        super().kill()
         psutil.wait_procs([child for child in self.stores() if child.kill() is None], timeout=5)
 
     def stores(self) -> list[psutil.Process]:
@@ -76,18 +45,17 @@ class RayOfOurOwn:
 
 
 @pytest.fixture
-def ray() -> Iterator[RayOfOurOwn]:
+def ray() -> Iterator[RayWithSystem]:
     folder = Path(tempfile.mkdtemp(prefix="rd-"))
-    ray = RayOfOurOwn(folder)
+    ray = RayWithSystem(folder)
     yield ray
     ray.kill()
     shutil.rmtree(folder)
 
 
 @pytest.mark.timeout(240)
-def test_serve_run_brings_up_the_same_system_and_takes_it_down(ray: RayOfOurOwn) -> None:
-    head = "start --head --block --num-cpus=4 --include-dashboard=false --object-store-memory=100000000"
-    ray.start("ray", "ray", *head.split(), f"--port={ray.gcs}", "--node-ip-address=127.0.0.1")
+def test_serve_run_brings_up_the_same_system_and_takes_it_down(ray: RayWithSystem) -> None:
+    ray.start_head()
     serving = ["serve", "start", "--http-host=127.0.0.1", f"--http-port={ray.http}"]
     wait_until(lambda: ray.start("start", *serving).wait() == 0, WITHIN_S, "Serve to start")
     run = ray.start("run", "serve", "run", "deployments.app:app")

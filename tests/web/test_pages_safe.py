@@ -9,7 +9,7 @@ from deployments.http.bundle import NotJoined, join_modules
 from deployments.http.pages import WebFolder
 from tests.web.room import Room
 
-OURS = ("/demo",)
+OURS = ("/demo", "/board")
 
 
 def directives(answer: httpx.Response) -> dict[str, set[str]]:

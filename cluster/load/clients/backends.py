@@ -15,11 +15,11 @@ import msgspec
 
 from cluster.load.clients.notes import Notes
 from cluster.load.orders import Orders
-from cluster.load.scenario.scenario import Channel
+from cluster.load.scenario.tables import Channel
 from cluster.load.targets.frames import AGAIN
 from cluster.load.targets.http import HttpAnswer, HttpDoor
 from cluster.load.targets.raydesk import external_id_of
-from cluster.load.targets.target import Receipt, Refusal, Written
+from cluster.load.targets.said import Receipt, Refusal, Written
 
 _BULK_SENDERS = 4
 #: Before a call is made again that was refused without a wish how long to wait.

@@ -8,8 +8,9 @@ import numpy as np
 
 from cluster.load.clients.backends import Backend, BulkBackend
 from cluster.load.clients.clock import Agenda
-from cluster.load.clients.desks import Desk, Office
+from cluster.load.clients.desks import Desk
 from cluster.load.clients.notes import Notes
+from cluster.load.clients.office import Office
 from cluster.load.clients.opener import Opener
 from cluster.load.clients.schedule import Due
 from cluster.load.clients.vendor import VENDOR_WAIT_S, Vendor
@@ -18,7 +19,7 @@ from cluster.load.orders import CannotGenerate, Orders
 from cluster.load.scenario.dialogues import Dialogues
 from cluster.load.scenario.faults import Storm
 from cluster.load.scenario.people import People
-from cluster.load.scenario.scenario import CHANNELS
+from cluster.load.scenario.tables import CHANNELS
 from cluster.load.targets.http import HttpDoor
 from cluster.load.targets.target import Target
 

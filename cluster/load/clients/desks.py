@@ -5,18 +5,12 @@ that has neither receipt nor refusal when the link breaks is sent again, under i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
-from cluster.load.clients.clock import Agenda
-from cluster.load.clients.notes import Notes
-from cluster.load.clients.opener import Opener
+from cluster.load.clients.office import Office
 from cluster.load.orders import AgentLogin
-from cluster.load.scenario.dialogues import Dialogues
-from cluster.load.scenario.scenario import Desks
-from cluster.load.targets.target import AgentLink, Held, Receipt, Record, Refusal, Said, Target, Written
+from cluster.load.targets.said import Held, Receipt, Record, Refusal, Said, Written
+from cluster.load.targets.target import AgentLink
 from cluster.load.truth.readers import FOREIGN, DeskReader
 
 #: Messages of one page of history.
@@ -27,43 +21,6 @@ _TYPING_SHARE = 0.5
 _SILENT_US = 20_000
 #: Answers are said in the words of a contact whose number nobody has.
 _VOICE = 1 << 24
-
-
-@dataclass(kw_only=True, slots=True)
-class Office:
-    """What all desks of a generator share.
-
-    Args:
-        target: the system.
-        opener: opens links.
-        notes: what desks write down.
-        agenda: what they mean to do.
-        habits: what agents do.
-        words: what they say.
-        colleagues: the names of all agents.
-        random: decides everything.
-        tagged: answers must carry their id in the text, since a vendor numbers them anew.
-        ends_us: when the last message is due; what is told later is told to nobody who waits.
-        steadfast: what was refused for the moment is said again.
-        closing: no new answers, transfers or absences; the run is over.
-    """
-
-    target: Target
-    opener: Opener
-    notes: Notes
-    agenda: Agenda
-    habits: Desks
-    words: Dialogues
-    colleagues: Sequence[str]
-    random: np.random.Generator
-    tagged: bool
-    ends_us: int
-    steadfast: bool = False
-    closing: bool = False
-
-    def chance(self, share: float) -> bool:
-        """Draw whether something with that share happens."""
-        return share > 0 and (share >= 1 or float(self.random.random()) < share)
 
 
 class Desk:

@@ -9,16 +9,14 @@ import asyncio
 import contextlib
 import gc
 import os
-import resource
 import time
 from typing import Any
 
-import numpy as np
-
 from cluster.load.clients.clock import Agenda, Clock
 from cluster.load.clients.crowd import Crowd, check
+from cluster.load.clients.descriptors import check_descriptors
 from cluster.load.clients.notes import Notes
-from cluster.load.clients.reading_back import ReadingBack, ShownAnywhere, count_missing
+from cluster.load.clients.reading_back import ReadingBack, ShownAnywhere
 from cluster.load.clients.schedule import Schedule
 from cluster.load.clients.vendor_api import VendorApi
 from cluster.load.orders import CannotGenerate, Counts, Orders, Outcome, Progress, Standing, sockets_of
@@ -27,14 +25,15 @@ from cluster.load.scenario.faults import Storm
 from cluster.load.scenario.people import People
 from cluster.load.targets.raydesk import Raydesk
 from cluster.load.targets.target import target_of
-from cluster.load.truth.facts import column
 from cluster.load.truth.ledger import Ledger
 from cluster.load.truth.message_ids import MessageIds
 from cluster.load.truth.recorder import Recorder
+from cluster.load.truth.seen import Pending
 
+#: Between two looks at what is due, of a generator that has a core: more of them on a core look less often, since each
+#: look wakes a process that goes before those it measures.
 _TICK_S = 0.002
-#: Descriptors beside the sockets: connections for HTTP, pipes, files.
-_SPARE_DESCRIPTORS = 1_000
+_LONGEST_TICK_S = 0.01
 #: In so long at least one link must open.
 _STALLED_S = 60.0
 _BACK_WITHIN_S = 180.0
@@ -59,6 +58,9 @@ class Generator:
         messages = Ledger(orders.run, self._people.count)
         answers = Ledger(orders.run, max(len(orders.agents), 1))
         self._notes = Notes(self._clock, MessageIds(orders.run), messages, answers, recorder)
+        #: what has a receipt and was shown nowhere: messages, those of vendors, answers.
+        self._missing, self._unheard = Pending(messages.receipts[0]), Pending(answers.receipts[0])
+        self._nowhere = Pending(self._notes.nowhere)
         self._target = target_of(orders)
         self._schedule = Schedule(orders, self._people, self._notes)
         self._crowd: Crowd | None = None
@@ -76,7 +78,7 @@ class Generator:
     async def connect(self) -> None:
         """Open every socket: desks first, then visitors; see `Generates`."""
         check(self._orders, self._people)
-        _check_descriptors(sockets_of(self._orders))
+        check_descriptors(sockets_of(self._orders))
         asyncio.get_running_loop().set_exception_handler(self._broke)
         await self._target.start()
         webhook = self._orders.webhook
@@ -159,8 +161,9 @@ class Generator:
 
     async def _tick(self, crowd: Crowd) -> None:
         ends_us = self._orders.scenario.lasts_s * 1e6
+        pause_s = min(_TICK_S * max(self._orders.generators / (os.cpu_count() or 1), 1), _LONGEST_TICK_S)
         while True:
-            await asyncio.sleep(_TICK_S)
+            await asyncio.sleep(pause_s)
             now_us = self._clock.now_us()
             self._agenda.work(now_us)
             if not self._sending or now_us < 0:
@@ -249,10 +252,7 @@ class Generator:
 
     async def unshown(self, shown: ShownAnywhere) -> int:
         """Count what has a receipt and was shown nowhere; see `Generates`."""
-        notes = self._notes
-        messages = np.concatenate([column(notes.messages.facts().receipts[0]), np.array(notes.nowhere, dtype=np.int64)])
-        answers = column(notes.answers.facts().receipts[0])
-        return count_missing(messages, shown[0]) + count_missing(answers, shown[1])
+        return len(self._missing.look(shown[0])) + len(self._nowhere.look(shown[0])) + len(self._unheard.look(shown[1]))
 
     async def finish(self, shown: ShownAnywhere) -> Outcome:
         """Hand in everything; see `Generates`."""
@@ -313,20 +313,3 @@ class GeneratorActor(Generator):
         gc.freeze()
         gc.set_threshold(50_000, 50, 100)
         await super().begin(begin_at)
-
-
-def _check_descriptors(sockets: int) -> None:
-    """Allow this process as many descriptors as its sockets need.
-
-    Raises:
-        CannotGenerate: the machine does not allow it.
-    """
-    needed = sockets + _SPARE_DESCRIPTORS
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and needed > hard:
-        raise CannotGenerate(
-            f"descriptors: found at most {hard:,}; needed: {needed:,} for {sockets:,} sockets; raise them with "
-            "`ulimit -n`, or use more generators"
-        )
-    if soft != resource.RLIM_INFINITY and needed > soft:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

@@ -10,7 +10,7 @@ from collections import Counter
 import numpy as np
 
 from cluster.load.clients.clock import Clock
-from cluster.load.targets.target import Receipt, Refusal, Said, Written
+from cluster.load.targets.said import Receipt, Refusal, Said, Written
 from cluster.load.truth.facts import KIND_BITS, Ints, Shown
 from cluster.load.truth.ledger import Ledger, key_of
 from cluster.load.truth.message_ids import MessageIds

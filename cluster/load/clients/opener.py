@@ -12,7 +12,7 @@ from typing import Protocol
 
 from cluster.load.clients.clock import Agenda, Clock
 from cluster.load.orders import CannotGenerate
-from cluster.load.targets.target import CursorLost
+from cluster.load.targets.said import CursorLost
 from cluster.load.truth.recorder import Recorder
 
 #: Before the first new attempt, and the longest that it grows to.

@@ -18,9 +18,10 @@ from cluster.load.clients.notes import Notes
 from cluster.load.orders import CannotGenerate, Orders
 from cluster.load.targets.http import HttpDoor
 from cluster.load.targets.raydesk import PAGE, Raydesk, external_id_of
-from cluster.load.targets.target import Receipt, Said
-from cluster.load.truth.facts import Facts, Ints, column
-from cluster.load.truth.seen import unseen
+from cluster.load.targets.said import Receipt, Said
+from cluster.load.truth.facts import SEQ_BITS
+from cluster.load.truth.ledger import Ledger
+from cluster.load.truth.seen import Pending, unseen
 
 _AT_ONCE = 4
 _ATTEMPTS = 20
@@ -32,20 +33,16 @@ _T = TypeVar("_T")
 ShownAnywhere = tuple[dict[int, bytes], dict[int, bytes]]
 
 
-def missing(facts: Facts, shown: dict[int, bytes]) -> dict[str, int]:
+def missing(ledger: Ledger, shown: dict[int, bytes]) -> dict[str, int]:
     """Return the conversations in which messages have a receipt and were shown nowhere, with the first number."""
-    keys, places = column(facts.receipts[0]), column(facts.receipts[1])
+    keys, places = ledger.receipts
+    rows: list[int] = Pending(keys).look(shown).tolist()
+    names = ledger.conversations
     found: dict[str, int] = {}
-    of_missing: list[int] = places[unseen(keys, shown)].tolist()
-    for place in of_missing:
-        name = facts.conversations[place >> 32]
-        found[name] = min(place & _LOW, found.get(name, _LOW))
+    for row in rows:
+        name = names[places[row] >> SEQ_BITS]
+        found[name] = min(places[row] & _LOW, found.get(name, _LOW))
     return found
-
-
-def count_missing(receipts: Ints, shown: dict[int, bytes]) -> int:
-    """Count the messages that have a receipt and were shown nowhere."""
-    return int(np.count_nonzero(unseen(receipts, shown)))
 
 
 class ReadingBack:
@@ -70,8 +67,8 @@ class ReadingBack:
         if self._orders.scenario.read_back == "all":
             first = dict.fromkeys([*notes.messages.conversations, *notes.answers.conversations], 1)
         else:
-            first = missing(notes.messages.facts(), shown[0])
-            for name, seq in missing(notes.answers.facts(), shown[1]).items():
+            first = missing(notes.messages, shown[0])
+            for name, seq in missing(notes.answers, shown[1]).items():
                 first[name] = min(seq, first.get(name, seq))
         nowhere = np.array(notes.nowhere, dtype=np.int64)
         asked = nowhere[unseen(nowhere, shown[0])].tolist()

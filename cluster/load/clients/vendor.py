@@ -14,7 +14,7 @@ from cluster.load.clients.notes import Notes
 from cluster.load.orders import Orders, WebhookAccount
 from cluster.load.targets.http import HttpAnswer, HttpDoor
 from cluster.load.targets.raydesk import external_id_of
-from cluster.load.targets.target import Written
+from cluster.load.targets.said import Written
 from models.channels.wechat_seal import Seal, signature_of
 
 #: WeChat makes a call three times, when it has no answer within 5 s.

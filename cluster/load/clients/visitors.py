@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from cluster.load.clients.clock import Agenda
 from cluster.load.clients.notes import Notes
 from cluster.load.clients.opener import Opener
-from cluster.load.targets.target import Receipt, Refusal, Said, Target, VisitorLink, Written
+from cluster.load.targets.said import Receipt, Refusal, Said, Written
+from cluster.load.targets.target import Target, VisitorLink
 from cluster.load.truth.readers import VisitorReader
 
 #: Until the steadfast look again whether all that is under way is answered.

@@ -17,64 +17,23 @@ from cluster.load.report.charts import (
     thinned,
     time_axis,
 )
-from cluster.load.report.markup import card, cost_words, fault_count, holds, mean, milliseconds, pass_words, table
-from cluster.load.report.parts import ProcessUse
+from cluster.load.report.markup import card, fault_count, holds, mean, milliseconds, table
+from cluster.load.report.page_system import phases, system
 from cluster.load.report.report import NAMED, Report, StageFigures
+from cluster.load.report.words import CLASSES, STAGES
 from cluster.load.scenario.quantities import Duration
 from cluster.load.truth.findings import FAULTS, Findings
 
 _STYLE = Path(__file__).parent / "report.css"
-#: What each stage is, for readers.
-_STAGES = {
-    "desk": "intended time to the agent's desk",
-    "receipt": "intended time to the receipt: durable",
-    "refusal": "intended time to a refusal",
-    "answer": "intended answer to the visitor's page",
-    "connect": "opening a socket",
-    "lag": "intended time to the harness's own sending",
-    "reach": "sent to received by the system",
-    "route": "received to numbered by the router",
-    "push": "numbered to the desk: append, fsync, push",
-}
 #: Curves that a reader compares; the parts of the way stand in bars.
 _DRAWN = ("desk", "receipt", "answer", "refusal")
 _PARTS = ("lag", "reach", "route", "push")
-_MOST_LINES = 8
 #: Percentiles below say how fast the luckiest are, and would take half of a logarithmic axis.
 _FIRST = 10.0
 _VERDICTS = {
     "passed": "Passed",
     "failed": "Failed",
     "invalid": "Invalid: the load generator was the bottleneck",
-}
-#: What each count of the audit means.
-_CLASSES = {
-    "intended": "were due",
-    "sent": "left at least once",
-    "accepted": "have a receipt",
-    "delivered": "accepted, and shown where they belong",
-    "kept": "accepted, in the history, and wait for a reader or stay with the bot",
-    "refused": "were answered with errors only, so their senders know",
-    "unsent": "never left, because the harness could not",
-    "resent": "left again under the same id",
-    "duplicates": "receipts that said it had been taken before",
-    "handed_on": "conversations taken from a desk because its time was up",
-    "snapshots": "fresh starts of desks after a break",
-    "conversations": "were seen",
-    "lost": "accepted, and neither delivered nor kept, or missing in a history that was read whole",
-    "doubled": "pushed twice, or stored twice",
-    "reordered": "stored or pushed after one that was sent later",
-    "misplaced": "shown to somebody else, or where the receipt does not say",
-    "unaccounted": "sent, and answered with nothing at all",
-    "contradicted": "refused as not stored, and there all the same",
-    "invented": "facts about messages that nobody sent",
-    "held_twice": "conversations on two desks at once",
-    "held_elsewhere": "conversations on another desk than the system's record says",
-    "gaps": "numbers that a reader was never shown",
-    "foreign_again": "words of others that were pushed twice or out of order",
-    "entries_again": "entries of desks' logs that came twice",
-    "entries_skipped": "entries of desks' logs that never came",
-    "mishaps": "what must not happen at all",
 }
 
 
@@ -87,10 +46,10 @@ def page(report: Report) -> str:
         _invalid(report),
         _expected(report),
         _latency(report),
-        _phases(report),
+        phases(report),
         _over_time(report),
         _way(report),
-        _system(report),
+        system(report),
         _audit("What contacts wrote", "Audit of messages", report.messages),
         _audit("What agents answered", "Audit of answers", report.answers) if report.answers else "",
         _generators(report),
@@ -162,7 +121,7 @@ def _latency(report: Report) -> str:
     names = [f"p{percentile:g}" for percentile in NAMED]
     rows = [
         (
-            f'<b>{stage}</b><br><span class="soft">{_STAGES[stage]}</span>',
+            f'<b>{stage}</b><br><span class="soft">{STAGES[stage]}</span>',
             *(_ms(found, name) for name in names),
             milliseconds(found.max_ms),
             milliseconds(found.mean_ms),
@@ -222,75 +181,16 @@ def _way(report: Report) -> str:
     parts = [(stage, report.stages[stage]) for stage in _PARTS if stage in report.stages]
     if not parts:
         return ""
-    rows = [(stage, found.mean_ms, f"{milliseconds(found.mean_ms)}  {_STAGES[stage]}") for stage, found in parts]
+    rows = [(stage, found.mean_ms, f"{milliseconds(found.mean_ms)}  {STAGES[stage]}") for stage, found in parts]
     about = "The mean of each part of the way to the desk, by the times that the messages carry."
     return card("Where the time goes", about, bars(rows, title="mean time of each stage"))
 
 
-def _system(report: Report) -> str:
-    system = report.system
-    found = ""
-    if system.processes:
-        shown = sorted(system.processes, key=lambda each: -sum(each.cpu))[:_MOST_LINES]
-        x = time_axis(max((at for each in shown for at in each.at_s), default=1.0) or 1.0)
-        charts = [
-            (title, chart(x, linear(unit, 0, _most(shown, value)), _lines(shown, value), title=title.lower()))
-            for title, unit, value in (("Processor", "cores", "cpu"), ("Memory", "MB", "memory_mb"))
-        ]
-        found += f'<div class="pair">{"".join(card(title, "", drawn) for title, drawn in charts)}</div>'
-    if system.sockets and system.sockets.count:
-        found += card("Sockets", "", f"<p>{escape(cost_words(system.sockets))}</p>")
-    if system.batches:
-        rows = [
-            (each.where, each.mean, f"{each.mean:,.1f} ({_p99(each.p99)}{each.batches:,} batches)")
-            for each in system.batches
-        ]
-        about = "Messages that shared one pass, on average, as the system itself counts them."
-        found += card("Batch sizes", about, bars(rows, title="batch sizes"))
-    if system.faults:
-        rows = [
-            (
-                escape(each.what),
-                str(Duration(each.at_s)),
-                "not seen" if each.back_s is None else str(Duration(each.back_s)),
-                str(Duration(round(each.silence_s, 2))),
-            )
-            for each in system.faults
-        ]
-        about = "A desk's silence is the longest time in which any one desk was told nothing, until the next fault."
-        found += card("Faults", about, table(("what was done", "at", "all as before after", "a desk's silence"), rows))
-    return found
-
-
-def _phases(report: Report) -> str:
-    phases = [each for each in report.system.phases if each.percentiles]
-    if not phases:
-        return ""
-    names = list(dict.fromkeys(name for each in phases for name in each.used_us))
-    rows = [
-        (
-            f"<b>{escape(each.name)}</b>",
-            f"{each.shown:,.0f}/s",
-            *(milliseconds(ms) for ms in each.percentiles.values()),
-            *(f"{each.used_us[name]:,.0f}" if name in each.used_us else "" for name in names),
-        )
-        for each in phases
-    ]
-    heads = ("phase", "shown", *phases[0].percentiles, *(f"{escape(name)}, us" for name in names))
-    stages = [(escape(each.name), escape(words)) for each in phases if (words := pass_words(each))]
-    about = (
-        "Each phase without its first two seconds. Latencies are to the desk, to 2 %; beside them is the processor "
-        "time of each process for a message that was shown."
-    )
-    told = table(("phase", "what one pass took, as the processes count"), stages) if stages else ""
-    return card("Phases", about, table(heads, rows) + told)
-
-
 def _audit(title: str, name: str, found: Findings) -> str:
-    counts = [each for each in _CLASSES if each not in FAULTS]
+    counts = [each for each in CLASSES if each not in FAULTS]
     rows = [(each.replace("_", " "), f"{getattr(found, each):,}", _words(each)) for each in counts]
     faults = [
-        (each.replace("_", " "), fault_count(getattr(found, each)), _words(each)) for each in _CLASSES if each in FAULTS
+        (each.replace("_", " "), fault_count(getattr(found, each)), _words(each)) for each in CLASSES if each in FAULTS
     ]
     examples = "\n".join(f"{fault}: {each}" for fault, named in found.examples.items() for each in named)
     told = f"<pre>{escape(examples)}</pre>" if examples else ""
@@ -329,15 +229,11 @@ def _repeat(report: Report) -> str:
 
 
 def _words(name: str) -> str:
-    return f'<td class="words">{_CLASSES[name]}</td>'
+    return f'<td class="words">{CLASSES[name]}</td>'
 
 
 def _ms(found: StageFigures | None, name: str) -> str:
     return milliseconds(found.percentiles[name]) if found and found.count else "none"
-
-
-def _p99(size: float | None) -> str:
-    return "" if size is None else f"p99 {size:,.0f}, "
 
 
 def _latency_axis(values: Iterable[float | None]) -> Axis:
@@ -352,14 +248,3 @@ def _marks(report: Report) -> list[Mark]:
         end = each.at_s + each.back_s if each.back_s else None
         marks += [Mark(each.what, each.at_s, end), Mark(each.what, each.at_s)] if end else [Mark(each.what, each.at_s)]
     return marks
-
-
-def _lines(processes: Sequence[ProcessUse], value: str) -> list[Line]:
-    return [
-        Line(each.name, thinned(list(zip(each.at_s, getattr(each, value), strict=True)), mean), number + 1)
-        for number, each in enumerate(processes)
-    ]
-
-
-def _most(processes: Sequence[ProcessUse], value: str) -> float:
-    return max((each for process in processes for each in getattr(process, value)), default=1.0) or 1.0

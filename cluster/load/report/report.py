@@ -12,9 +12,10 @@ import msgspec
 
 from cluster.load.report.parts import Setting, System
 from cluster.load.scenario.expect import STAGES, Judged, is_timed, judge, parse_expectations, parse_percentile
+from cluster.load.truth.bottleneck import GeneratorLoad, invalid_because
 from cluster.load.truth.findings import Findings
 from cluster.load.truth.latencies import CURVE, Latencies
-from cluster.load.truth.recorder import GeneratorLoad, Recorder, invalid_because
+from cluster.load.truth.recorder import Recorder
 
 FORMAT = 1
 NAMED = (50.0, 90.0, 99.0, 99.9, 99.99)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from cluster.load.report.parts import FaultSeen, PhaseSeen
 from cluster.load.run.observer import Observer
-from cluster.load.scenario.scenario import Scenario
+from cluster.load.scenario.tables import Scenario
 from cluster.load.truth.recorder import Recorder
 
 #: Of each phase so much is left out at its begin, and a quarter of it at most.

@@ -20,7 +20,7 @@ from cluster.load.run.strikes import Strikes, Struck
 from cluster.load.scenario.faults import Fault, Storm
 from cluster.load.scenario.people import People
 from cluster.load.scenario.quantities import Duration
-from cluster.load.scenario.scenario import Scenario
+from cluster.load.scenario.tables import Scenario
 from cluster.load.truth.audit import Audience, Audit
 from cluster.load.truth.facts import Facts, merged
 from cluster.load.truth.recorder import Recorder

@@ -16,7 +16,8 @@ from typing import Any, Self, TypeVar, cast
 from cluster.load.orders import CannotGenerate, Orders, Outcome, Progress, Standing
 from cluster.load.run.needs import peak_rate, sockets
 from cluster.load.scenario.faults import Storm
-from cluster.load.scenario.scenario import Scenario
+from cluster.load.scenario.tables import Scenario
+from cluster.ray_address import await_head
 from cluster.ray_flags import FLAGS, LOCAL_FLAGS, export
 
 #: What one message leaves behind in the facts, generously, and what Ray's store needs besides.
@@ -60,6 +61,7 @@ class Ray:
             from ray.exceptions import RayError
 
             try:
+                await_head(self._address)
                 ray.init(self._address, **shared)
             except (ConnectionError, RuntimeError, ValueError, OSError, RayError) as error:
                 raise CannotGenerate(f"--ray-address: cannot join {self._address}: {_line(error)}") from None

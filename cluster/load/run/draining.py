@@ -6,18 +6,19 @@ is told what was shown anywhere; and a vendor, which is never told where a messa
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
 
 from cluster.load.orders import Generates, Outcome
-from cluster.load.truth.facts import Facts, Ints, column, merged
+from cluster.load.truth.facts import SEQ_BITS, Facts, Ints, column, numbered
 from cluster.load.truth.seen import joined
 
 _LOOK_EVERY_S = 0.5
 #: When nothing at all has happened for so long, nothing more will: what is left waits for an agent.
 _QUIET_S = 8.0
+_LOW = (1 << SEQ_BITS) - 1
 
 ShownAnywhere = tuple[dict[int, bytes], dict[int, bytes]]
 
@@ -59,12 +60,13 @@ def completed(outcomes: list[Outcome]) -> list[Outcome]:
     """Say where messages stand of which only a vendor was told, so far as anybody knows."""
     if not any(each.nowhere or each.at_vendor[0] for each in outcomes):
         return outcomes
-    messages, answers = merged([each.messages for each in outcomes]), merged([each.answers for each in outcomes])
+    messages = Places([each.messages for each in outcomes], [column(each.nowhere) for each in outcomes])
+    answers = Places([each.answers for each in outcomes], [column(each.at_vendor[0]) for each in outcomes])
     return [
         msgspec.structs.replace(
             each,
-            messages=_with_receipts(each.messages, column(each.nowhere), _places(messages)),
-            answers=_with_showings(each.answers, each.at_vendor, _places(answers)),
+            messages=_with_receipts(each.messages, column(each.nowhere), messages),
+            answers=_with_showings(each.answers, each.at_vendor, answers),
             nowhere=b"",
             at_vendor=(b"", b""),
         )
@@ -72,38 +74,74 @@ def completed(outcomes: list[Outcome]) -> list[Outcome]:
     ]
 
 
-def _places(facts: Facts) -> dict[int, tuple[str, int]]:
-    """Return where each message stands, by any witness; the receipt counts first."""
-    found: dict[int, tuple[str, int]] = {}
-    for keys, places in ((facts.stored[0], facts.stored[1]), facts.shown[:2], facts.receipts):
-        for key, place in zip(column(keys).tolist(), column(places).tolist(), strict=True):
-            found[key] = (facts.conversations[place >> 32], place & 0xFFFFFFFF)
-    return found
+class Places:
+    """Where some messages stand, by any witness of any generator; a receipt counts first, and then what was shown.
+
+    All work is on arrays: what is asked for is looked up among ten million facts in a second or two.
+
+    Args:
+        parts: of all generators.
+        wanted: keys of the messages, of each generator.
+    """
+
+    def __init__(self, parts: Sequence[Facts], wanted: Sequence[Ints]) -> None:
+        self._keys = np.unique(np.concatenate(wanted))
+        self._places = np.full(len(self._keys), -1, dtype=np.int64)
+        known: dict[str, int] = {}
+        names = [numbered(known, part.conversations) for part in parts]
+        for witness in ("stored", "shown", "receipts"):
+            for part, renamed in zip(parts, names, strict=True):
+                self._take(column(getattr(part, witness)[0]), column(getattr(part, witness)[1]), renamed)
+        self.names = list(known)
+
+    def _take(self, keys: Ints, places: Ints, renamed: Ints) -> None:
+        if not len(self._keys) or not len(keys):
+            return
+        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        rows = np.flatnonzero(self._keys[at] == keys)
+        self._places[at[rows]] = renamed[places[rows] >> SEQ_BITS] << SEQ_BITS | places[rows] & _LOW
+
+    def of(self, keys: Ints) -> Ints:
+        """Return the place of each message that was wanted, its conversation by its number in `names`; -1: nowhere."""
+        return self._places[np.searchsorted(self._keys, keys)]
 
 
-def _with_receipts(facts: Facts, nowhere: Ints, places: dict[int, tuple[str, int]]) -> Facts:
+def _with_receipts(facts: Facts, nowhere: Ints, places: Places) -> Facts:
     """Add the receipts of a vendor's messages; one that stands nowhere gets a place that nobody else names."""
-    conversations = {name: number for number, name in enumerate(facts.conversations)}
-    added: list[int] = []
-    for key in nowhere.tolist():
-        conversation, seq = places.get(key) or (f"nowhere-{key >> 32}", (key & 0xFFFFFFFF) + 1)
-        added.append(conversations.setdefault(conversation, len(conversations)) << 32 | seq)
-    receipts = (facts.receipts[0] + nowhere.tobytes(), facts.receipts[1] + np.array(added, dtype=np.int64).tobytes())
-    return msgspec.structs.replace(facts, receipts=receipts, conversations=list(conversations))
+    names, where = _Names(facts.conversations), places.of(nowhere)
+    found = where >= 0
+    added = np.empty(len(nowhere), dtype=np.int64)
+    added[found] = names.renamed(where[found], places.names.__getitem__)
+    # such a place is the message's own: its writer for a conversation, and its number
+    added[~found] = names.renamed(nowhere[~found] + 1, lambda writer: f"nowhere-{writer}")
+    receipts = (facts.receipts[0] + nowhere.tobytes(), facts.receipts[1] + added.tobytes())
+    return msgspec.structs.replace(facts, receipts=receipts, conversations=names.all)
 
 
-def _with_showings(facts: Facts, at_vendor: tuple[bytes, bytes], places: dict[int, tuple[str, int]]) -> Facts:
-    """Add the showings at a vendor."""
-    conversations = {name: number for number, name in enumerate(facts.conversations)}
-    keys: list[int] = []
-    where: list[int] = []
-    readers: list[int] = []
-    for key, reader in zip(column(at_vendor[0]).tolist(), column(at_vendor[1]).tolist(), strict=True):
-        if key in places:
-            conversation, seq = places[key]
-            keys.append(key)
-            where.append(conversations.setdefault(conversation, len(conversations)) << 32 | seq)
-            readers.append(reader)
-    more = (np.array(each, dtype=np.int64).tobytes() for each in (keys, where, readers))
+def _with_showings(facts: Facts, at_vendor: tuple[bytes, bytes], places: Places) -> Facts:
+    """Add the showings at a vendor, so far as anybody knows where they stand."""
+    keys, readers = column(at_vendor[0]), column(at_vendor[1])
+    names, where = _Names(facts.conversations), places.of(keys)
+    found = where >= 0
+    added = names.renamed(where[found], places.names.__getitem__)
+    more = (each.tobytes() for each in (keys[found], added, readers[found]))
     shown = tuple(have + new for have, new in zip(facts.shown, more, strict=True))
-    return msgspec.structs.replace(facts, shown=shown, conversations=list(conversations))
+    return msgspec.structs.replace(facts, shown=shown, conversations=names.all)
+
+
+class _Names:
+    """A part's own numbers of conversations."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._known = {name: number for number, name in enumerate(names)}
+
+    def renamed(self, places: Ints, name_of: Callable[[int], str]) -> Ints:
+        """Return places with the part's own numbers of their conversations."""
+        found, index = np.unique(places >> SEQ_BITS, return_inverse=True)
+        own = numbered(self._known, [name_of(number) for number in found.tolist()])
+        return (own[index] << SEQ_BITS | places & _LOW) if len(places) else places
+
+    @property
+    def all(self) -> list[str]:
+        """All names, by their numbers."""
+        return list(self._known)

@@ -18,8 +18,9 @@ from cluster.load.run.conductor import Ran, curve_of
 from cluster.load.run.recovery import back_after_s, usual_ms
 from cluster.load.scenario.phases import Steady
 from cluster.load.scenario.quantities import Duration, Rate
-from cluster.load.scenario.scenario import Scenario
-from cluster.load.truth.recorder import Recorder, invalid_because
+from cluster.load.scenario.tables import Scenario
+from cluster.load.truth.bottleneck import invalid_because
+from cluster.load.truth.recorder import Recorder
 
 SHARES = (0.5, 0.7, 0.9, 1.1, 1.5)
 #: A rate holds while so much of it is shown, nothing is refused, and the end is not slower than this times the begin.

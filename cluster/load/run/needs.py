@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from cluster.load.orders import MOST_SOCKETS
 from cluster.load.scenario.faults import Storm
 from cluster.load.scenario.people import People
-from cluster.load.scenario.scenario import Scenario
+from cluster.load.scenario.tables import Scenario
 from cluster.settings import Settings
 
 #: WeChat's key has letters and digits alone.

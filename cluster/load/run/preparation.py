@@ -1,8 +1,8 @@
 """Before the first message: the agents and the key that a scenario needs, made in a running system; and after the last.
 
-Agents get random passwords and names of the run, and are removed at the end, the key is revoked, and conversations
-that are still open are resolved, so that the next run does not find its agents' desks full. What was written stays
-in the store, as everything that has a receipt does.
+Agents get random passwords and names of the run, and are removed at the end with their desks' logs, the key is revoked,
+and conversations that are still open are resolved, so that the next run does not find its agents' desks full. What was
+written stays in the store, as everything that has a receipt does.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 
 from cluster.load.orders import AgentLogin, CannotGenerate, WebhookAccount
 from cluster.load.run.needs import channels, disagreements, inboxes_of
-from cluster.load.scenario.scenario import Channel, Scenario
+from cluster.load.scenario.tables import Channel, Scenario
 from cluster.settings import Settings
 from cluster.store.directory import Directory
 from cluster.store.valkey import STORE_DOWN, connect
@@ -35,6 +35,8 @@ _AT_ONCE = 32
 _ANSWER_S = 10.0
 _INBOX_OF: dict[Channel, str] = {"web": "web", "wechat": "wechat", "rest": "api", "bulk": "api"}
 _SUPERVISOR_CAPACITY = 1
+#: Gateways write acks once a second.
+_ACKS_WRITTEN_S = 1.5
 
 
 class Prepared:
@@ -114,6 +116,9 @@ class Preparation:
                     continue
             if self._key_id:
                 await directory.revoke_key(self._account, self._key_id)
+            # what desks confirmed last is written a second later
+            await asyncio.sleep(_ACKS_WRITTEN_S)
+            await directory.forget(self._account, self._made)
         except (*STORE_DOWN, NotFound):
             # a system that is gone has nothing that could be taken away
             pass

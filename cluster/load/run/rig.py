@@ -16,7 +16,7 @@ from cluster.load.run.needs import sockets
 from cluster.load.run.observer import Observer
 from cluster.load.run.preparation import Prepared
 from cluster.load.run.strikes import Population, Strikes
-from cluster.load.scenario.scenario import CHANNELS, Scenario
+from cluster.load.scenario.tables import CHANNELS, Scenario
 
 #: Sockets from one loopback address: half of what `limits.sockets_per_address` allows by default.
 _SOCKETS_AN_ADDRESS = 1_000

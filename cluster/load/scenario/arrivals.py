@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from cluster.load.scenario.people import People, Writers
 from cluster.load.scenario.phases import Phase
-from cluster.load.scenario.scenario import Repeats, Scenario
+from cluster.load.scenario.tables import Repeats, Scenario
 
 Seconds = npt.NDArray[np.float64]
 #: One window bounds what is in memory at once.

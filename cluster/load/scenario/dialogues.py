@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from cluster.load.scenario.grammar import Grammar, read_grammar
-from cluster.load.scenario.scenario import Words
+from cluster.load.scenario.tables import Words
 
 #: What a phone's keyboard sends at once; longer turns of a file are cut.
 _MOST_CHARACTERS = 1_000

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cluster.load.scenario.scenario import CHANNELS, Channel, Scenario
+from cluster.load.scenario.tables import CHANNELS, Channel, Scenario
 
 Writers = npt.NDArray[np.int32]
 

@@ -7,7 +7,7 @@ to keep secrets (RFC 6455, section 10.3), and the server unmasks as always.
 
 import msgspec
 
-from cluster.load.targets.target import Held, Receipt, Record, Refusal, Said
+from cluster.load.targets.said import Held, Receipt, Record, Refusal, Said
 
 #: Errors that say "not now".
 AGAIN = frozenset(("unavailable", "rate_limited", "internal_error"))

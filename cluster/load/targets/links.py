@@ -4,12 +4,10 @@ What the harness sends is formatted as bytes at once; what several messages of a
 write. A frame is decoded once, straight into what the client is told.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
-from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from cluster.load.targets.frames import (
     DeskEvent,
@@ -20,120 +18,21 @@ from cluster.load.targets.frames import (
     call,
     desk_frame,
     desk_opening,
-    framed,
     notification,
     page_of,
     receipt_of,
     visit_opening,
     visitor_frame,
 )
-from cluster.load.targets.target import HearsAgent, HearsVisitor, Held, Record, Refusal, Said, Written
+from cluster.load.targets.said import Held, Record, Refusal, Said, Written
+from cluster.load.targets.sockets import OPENING, SocketLink
+from cluster.load.targets.target import HearsAgent, HearsVisitor
 
-_TEXT = WSMsgType.TEXT
-_OPENING = 0
 _SEND = b'{"jsonrpc":"2.0","id":%d,"method":"message.send","params":{"client_id":"%b","text":%b}}'
 _ANSWER = b'{"jsonrpc":"2.0","id":%d,"method":"message.send","params":{"client_id":"%b","conversation":"%b","text":%b}}'
 #: Why a conversation goes when its time was up.
 _BY_TIME = frozenset(("offer_expired", "agent_away"))
 _ACK = b'{"jsonrpc":"2.0","method":"desk.ack","params":{"cursor":%d}}'
-
-
-class SocketLink(WSListener):
-    """What the sockets of visitors and desks have in common.
-
-    Args:
-        texts: how texts are encoded.
-        gone: told when the socket has ended.
-    """
-
-    def __init__(self, texts: Texts, gone: "Callable[[SocketLink], None]") -> None:
-        self._texts = texts
-        self._gone = gone
-        self._transport: WSTransport | None = None
-        self._opening: asyncio.Future[Refusal | None] | None = None
-        #: its session is open, and the client was told so.
-        self.live = False
-
-    async def open(self, method: str, params: dict[str, Any]) -> Refusal | None:
-        """Open the session; returns why it was refused, None: it is open.
-
-        Raises:
-            ConnectionError: the socket ended.
-        """
-        if self._transport is None:
-            raise ConnectionError("the socket ended before its session was open")
-        self._opening = asyncio.get_running_loop().create_future()
-        self._transport.send(_TEXT, call(_OPENING, method, params))
-        return await self._opening
-
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        """Keep the transport."""
-        self._transport = transport
-
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Take what came; a mistake of the harness itself is told to the loop, or it would pass as a broken socket."""
-        if frame.msg_type == _TEXT:
-            try:
-                if self.live:
-                    self.take(frame.get_payload_as_memoryview())
-                else:
-                    self._take_opening(frame.get_payload_as_bytes())
-            except Exception as error:
-                told = {"message": "a frame broke its client", "exception": error}
-                asyncio.get_running_loop().call_exception_handler(told)
-                raise
-        elif frame.msg_type == WSMsgType.CLOSE:
-            transport.disconnect()
-
-    def on_ws_disconnected(self, transport: WSTransport) -> None:
-        """Tell that it is lost, whoever ended it."""
-        self._transport = None
-        if self._opening is not None and not self._opening.done():
-            self._opening.set_exception(ConnectionError("the socket ended before its session was open"))
-        live, self.live = self.live, False
-        self._gone(self)
-        if live:
-            self.lost()
-
-    def drop(self) -> None:
-        """End it without a word."""
-        if self._transport is not None:
-            self._transport.underlying_transport.abort()
-
-    def ping(self) -> None:
-        """Send a heartbeat."""
-        if self._transport is not None:
-            self._transport.send_ping()
-
-    def send_text(self, text: bytes) -> None:
-        """Send one frame."""
-        if self._transport is not None:
-            self._transport.send(_TEXT, text)
-
-    def send_texts(self, texts: Sequence[bytes]) -> None:
-        """Send several frames in one write."""
-        if self._transport is not None:
-            self._transport.underlying_transport.write(b"".join([framed(text) for text in texts]))
-
-    def _take_opening(self, payload: bytes) -> None:
-        opening = self._opening
-        if opening is None or opening.done():
-            return
-        refusal = self.begin(payload)
-        self.live = refusal is None
-        opening.set_result(refusal)
-
-    def begin(self, payload: bytes) -> Refusal | None:
-        """Take the answer to the opening; in this very step, as what follows on the socket counts from here."""
-        raise NotImplementedError
-
-    def take(self, payload: memoryview) -> None:
-        """Take a frame."""
-        raise NotImplementedError
-
-    def lost(self) -> None:
-        """Tell the client."""
-        raise NotImplementedError
 
 
 class VisitLink(SocketLink):
@@ -214,7 +113,7 @@ class DeskLink(SocketLink):
         self._hears = hears
         #: number of a call -> what it was, about which conversation, and the number of the answer, or before which.
         self._calls: dict[int, tuple[Action, str, int]] = {}
-        self._number = _OPENING
+        self._number = OPENING
 
     # -- doing
 

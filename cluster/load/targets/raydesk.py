@@ -14,7 +14,8 @@ from cluster.load.scenario.people import People
 from cluster.load.targets.frames import Page, Texts, page_of, record_of
 from cluster.load.targets.http import HttpAnswer, HttpDoor
 from cluster.load.targets.links import DeskLink, SocketLink, VisitLink
-from cluster.load.targets.target import CursorLost, HearsAgent, HearsVisitor, Record, Refusal
+from cluster.load.targets.said import CursorLost, Record, Refusal
+from cluster.load.targets.target import HearsAgent, HearsVisitor
 
 #: Messages of one page of history.
 PAGE = 200

@@ -10,33 +10,18 @@ a relay gives none. What is published while its reader is not there is lost, and
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, cast
 from urllib.parse import urlsplit
 
-import hiredis
 import msgspec
 
 from cluster.load.orders import AgentLogin, CannotGenerate, Orders
-from cluster.load.targets.target import (
-    HearsAgent,
-    HearsVisitor,
-    Held,
-    Receipt,
-    Record,
-    Refusal,
-    Said,
-    Written,
-)
+from cluster.load.targets.said import Held, Receipt, Record, Refusal, Said, Written
+from cluster.load.targets.target import HearsAgent, HearsVisitor
+from cluster.load.targets.valkey_connection import OPENED_WITHIN_S, Connection, Told
 
-_OPENED_WITHIN_S = 10.0
 _PING = b"*1\r\n$4\r\nPING\r\n"
-
-#: What is told of each answer of the relay, in the order of the calls; None: nobody waits for it.
-_Told = Callable[[object], None] | None
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Said).decode
 
 
 class ValkeyRelay:
@@ -50,7 +35,7 @@ class ValkeyRelay:
         self._orders = orders
         self._places = {login.name: number for number, login in enumerate(orders.agents)}
         self._answers: dict[str, int] = {}
-        self._open: set[_Connection] = set()
+        self._open: set[Connection] = set()
 
     async def start(self) -> None:
         """Find out whether the relay is there."""
@@ -83,11 +68,11 @@ class ValkeyRelay:
         for connection in list(self._open):
             connection.drop()
 
-    async def _connected(self, on_said: Callable[[Said], None], on_lost: Callable[[], None]) -> "_Connection":
+    async def _connected(self, on_said: Callable[[Said], None], on_lost: Callable[[], None]) -> "Connection":
         loop = asyncio.get_running_loop()
         url = urlsplit(self._orders.base)
-        connection = _Connection(on_said, on_lost, self._open)
-        async with asyncio.timeout(_OPENED_WITHIN_S):
+        connection = Connection(on_said, on_lost, self._open)
+        async with asyncio.timeout(OPENED_WITHIN_S):
             if url.scheme == "unix":
                 await loop.create_unix_connection(lambda: connection, url.path)
             else:
@@ -97,101 +82,8 @@ class ValkeyRelay:
         return connection
 
 
-class _Connection(asyncio.Protocol):
-    """One connection: calls answered in order, and what is pushed between."""
-
-    def __init__(
-        self, on_said: Callable[[Said], None], on_lost: Callable[[], None], everyone: "set[_Connection]"
-    ) -> None:
-        self._on_said = on_said
-        self._on_lost = on_lost
-        self._everyone = everyone
-        self._reader = hiredis.Reader()
-        self._waiting: deque[_Told] = deque()
-        self._transport: asyncio.Transport | None = None
-        self._subscribed: asyncio.Future[None] | None = None
-        self._gone = False
-        #: whether a client has it; only then its loss is told.
-        self.handed_out = False
-
-    # -- asking
-
-    def call(self, frames: bytes, told: Sequence[_Told]) -> None:
-        """Make calls in one write; nothing on a connection that is gone."""
-        if self._transport is not None and not self._gone:
-            self._waiting.extend(told)
-            self._transport.write(frames)
-
-    async def asked(self, *words: bytes) -> object:
-        """Make one call and wait for its answer.
-
-        Raises:
-            OSError: the connection is gone, or the relay answered with an error.
-        """
-        answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-
-        def told(found: object) -> None:
-            if not answer.done():
-                answer.set_result(found)
-
-        self.call(_frame(*words), [told])
-        found = await answer
-        if isinstance(found, Exception):
-            raise OSError(str(found))
-        return found
-
-    async def subscribe(self, channel: str) -> None:
-        """Listen to a channel from now on."""
-        self._subscribed = asyncio.get_running_loop().create_future()
-        # it is answered by a push, not in the row of the calls
-        self.call(_frame(b"SUBSCRIBE", channel.encode()), [])
-        async with asyncio.timeout(_OPENED_WITHIN_S):
-            await self._subscribed
-
-    def drop(self) -> None:
-        """Break it."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    # -- hearing; see `asyncio.Protocol`
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It is there."""
-        self._transport = cast("asyncio.Transport", transport)
-        self._everyone.add(self)
-
-    def data_received(self, data: bytes) -> None:
-        """Tell who waits, and who listens."""
-        reader = self._reader
-        reader.feed(data)
-        while (found := reader.gets()) is not False:
-            if isinstance(found, hiredis.PushNotification):
-                self._on_push(found)
-            elif self._waiting and (told := self._waiting.popleft()) is not None:
-                told(found)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone: nobody is answered any more."""
-        if self._gone:
-            return
-        self._gone = True
-        self._everyone.discard(self)
-        waiting, self._waiting = self._waiting, deque()
-        for told in waiting:
-            if told is not None:
-                told(ConnectionError("the relay is gone"))
-        if self.handed_out:
-            self._on_lost()
-
-    def _on_push(self, found: list[Any]) -> None:
-        if found[0] == b"message":
-            self._on_said(_decode(found[2]))
-        elif self._subscribed is not None and not self._subscribed.done():
-            self._subscribed.set_result(None)
-
-
 class _VisitorLink:
-    def __init__(self, connection: _Connection, hears: HearsVisitor, writer: int, channel: str) -> None:
+    def __init__(self, connection: Connection, hears: HearsVisitor, writer: int, channel: str) -> None:
         self._connection = connection
         self._hears = hears
         self._conversation = f"v{writer}"
@@ -199,7 +91,7 @@ class _VisitorLink:
 
     def send(self, messages: Sequence[Written]) -> None:
         frames: list[bytes] = []
-        told: list[_Told] = []
+        told: list[Told] = []
         for written in messages:
             said = Said(
                 conversation=self._conversation, seq=written.number + 1, source_id=written.id, text=written.text
@@ -208,7 +100,7 @@ class _VisitorLink:
             told.append(self._receipt_of(written.number))
         self._connection.call(b"".join(frames), told)
 
-    def _receipt_of(self, number: int) -> _Told:
+    def _receipt_of(self, number: int) -> Told:
         def told(found: object) -> None:
             if isinstance(found, ConnectionError):
                 return
@@ -230,7 +122,7 @@ class _VisitorLink:
 
 
 class _AgentLink:
-    def __init__(self, connection: _Connection, hears: HearsAgent, answers: dict[str, int], cursor: int) -> None:
+    def __init__(self, connection: Connection, hears: HearsAgent, answers: dict[str, int], cursor: int) -> None:
         self._connection = connection
         self._hears = hears
         self._answers = answers
@@ -295,10 +187,6 @@ class _AgentLink:
 
     def drop(self) -> None:
         self._connection.drop()
-
-
-def _frame(*words: bytes) -> bytes:
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
 
 
 def _head(channel: str) -> bytes:

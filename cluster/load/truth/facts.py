@@ -86,6 +86,11 @@ def column(data: bytes) -> Ints:
     return np.frombuffer(data, dtype=np.int64)
 
 
+def numbered(known: dict[str, int], names: Sequence[str]) -> Ints:
+    """Return the number of each name, in one row for all; new names get the next ones."""
+    return np.array([known.setdefault(name, len(known)) for name in names], dtype=np.int64)
+
+
 def merged(parts: Sequence[Facts]) -> Facts:
     """Return the facts of all generators as those of one.
 
@@ -98,10 +103,7 @@ def merged(parts: Sequence[Facts]) -> Facts:
     if len({(part.run, part.writers) for part in parts}) != 1:
         raise ValueError(f"facts of different runs: {sorted({part.run for part in parts})}")
     places: dict[str, int] = {}
-    renamed = [
-        np.array([places.setdefault(name, len(places)) for name in part.conversations], dtype=np.int64)
-        for part in parts
-    ]
+    renamed = [numbered(places, part.conversations) for part in parts]
 
     def of_names(columns: list[bytes]) -> bytes:
         return b"".join(

@@ -126,6 +126,11 @@ class Ledger:
         self._stored[0].append(key_of(writer, number))
         self._stored[1].append(self.place(conversation, seq))
 
+    @property
+    def receipts(self) -> "tuple[array[int], array[int]]":
+        """Keys and places of what has a receipt, in the order in which they came; to be read, and not kept."""
+        return self._receipts
+
     def stay(self, conversation: str, desk: int, since: int, until: int) -> None:
         """A conversation was on a desk, from one of its revisions to another; 0: it is still there."""
         for column, value in zip(self._stays, (self._of(conversation), desk, since, until), strict=True):

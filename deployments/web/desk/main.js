@@ -8,6 +8,9 @@ import "./timeline.js";
 
 import { fill, h, icon, setAttribute, setText } from "../shared/dom.js";
 import { openHelp, openPresence, openSettings, openSnooze, openTransfer } from "./dialogs.js";
+import { canJoin, openJoin } from "./join.js";
+import { openSearch } from "./search.js";
+import { canTag, openTags } from "./tags.js";
 import { actOf } from "./keys.js";
 import { Model } from "./model.js";
 import { nameOf, channelName, stateName } from "./view.js";
@@ -45,7 +48,7 @@ function build() {
     h(
       "div",
       { class: "panes" },
-      h("nav", { class: "pane pane-list", "aria-label": t("mine") }, page.list),
+      (page.listPane = h("div", { class: "pane pane-list", "aria-label": t("mine") }, h("h1", { class: "unseen" }, t("mine")), page.list)),
       h(
         "main",
         { class: "pane pane-case", "aria-label": t("conversation") },
@@ -103,6 +106,8 @@ function show() {
   const found = model.current;
   const root = document.getElementById("app");
   root.className = `app ${found ? "has-case" : "no-case"}${sideShown() ? " has-side" : ""}`;
+  // a phone shows one pane after the other: without a conversation the list is all there is, and no way to elsewhere
+  setAttribute(page.listPane, "role", phone.matches && !found ? "main" : "navigation");
   page.nothing.hidden = Boolean(found);
   page.head.hidden = page.timeline.hidden = !found;
   const typing = found && model.isTyping(found.id);
@@ -130,6 +135,7 @@ function show() {
 }
 
 const narrow = matchMedia("(max-width: 1023px)");
+const phone = matchMedia("(max-width: 719px)");
 let sideOnNarrow = false;
 
 function sideShown() {
@@ -181,9 +187,13 @@ const acts = {
     if ((await model.resolve(id)) && model.selected === id && narrow.matches) model.select("");
     else if (model.selected === id) moveFrom(order, id);
   },
+  tags: () => model.current && canTag(model, model.current) && openTags(model, model.current),
+  join: () => model.current && canJoin(model, model.current) && openJoin(model, model.current),
+  search: () => openSearch(model, model.current),
   reply: () => page.composer.write(false),
   note: () => page.composer.write(true),
   emoji: () => page.composer.toggleEmoji(),
+  attach: () => page.composer.choose(),
   suggest1: () => page.composer.suggest(1),
   suggest2: () => page.composer.suggest(2),
   suggest3: () => page.composer.suggest(3),
@@ -246,9 +256,10 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("visibilitychange", () => model.lookedAt());
 addEventListener("focus", () => model.lookedAt());
 addEventListener("beforeunload", (event) => {
-  if (model.outbox?.unsent) event.preventDefault();
+  if (model.outbox?.unsent || model.files.any) event.preventDefault();
 });
 narrow.addEventListener("change", show);
+phone.addEventListener("change", show);
 
 model.on("session", build);
 model.on("prefs", () => {

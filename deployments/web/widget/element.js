@@ -4,7 +4,7 @@
  * Nobody becomes a visitor by looking at a page: the first connection is made when the chat is opened, or when this
  * browser has something to go on with.
  */
-import { h } from "../shared/dom.js";
+import { h } from "../shared/elements.js";
 import { Words, preferred } from "../shared/i18n.js";
 import { fieldsOf } from "./forms.js";
 import { Panel } from "./panel.js";

@@ -1,5 +1,6 @@
 /** The form before the first message, the place in the queue, and the rating after the last one. */
-import { fill, h, icon } from "../shared/dom.js";
+import { fill, h } from "../shared/elements.js";
+import { icon } from "./icons.js";
 
 const STAR = "M12 3.6l2.6 5.400 5.900.8-4.300 4.100 1 5.900L12 17l-5.200 2.800 1-5.900L3.5 9.800l5.900-.8z";
 const TYPES = { email: "email", phone: "tel" };

@@ -1,7 +1,8 @@
 /** The open chat: head, messages, what can be answered by one press, and the line to write in. */
 import { clockTime, dayName, dayOf } from "../shared/dates.js";
-import { fill, h, icon, setText } from "../shared/dom.js";
+import { fill, h, setText } from "../shared/elements.js";
 import { askingForm, leftCard, queueCard, ratedCard, ratingCard } from "./forms.js";
+import { icon } from "./icons.js";
 import { Log } from "./log.js";
 
 const MOST_CHARACTERS = 8_000;
@@ -22,6 +23,7 @@ export class Panel {
   #input;
   #send;
   #composer;
+  #files = null;
 
   /**
    * @param {Visitor} visitor
@@ -69,7 +71,8 @@ export class Panel {
   /** Read out what came in. */
   announce(message) {
     if (message.author !== "contact" && message.author !== "system") {
-      setText(this.#said, `${this.#nameOf(message)}: ${message.text.slice(0, 500)}`);
+      const said = message.text || (message.attachments ?? []).map((each) => each.title).join(", ");
+      setText(this.#said, `${this.#nameOf(message)}: ${said.slice(0, 500)}`);
     }
   }
 
@@ -130,7 +133,7 @@ export class Panel {
 
   #say(text, forAgents = false) {
     this.#leaving = false;
-    this.#visitor.send(text, forAgents);
+    this.#visitor.send(text, { forAgents });
     this.#log.toEnd();
   }
 
@@ -189,6 +192,10 @@ export class Panel {
       this.#form = null;
     }
     this.#composer.hidden = Boolean(this.#form) || link === "over";
+    const { files } = this.#visitor;
+    if (!files || this.#files) return;
+    this.#files = files;
+    files.join(this.element, this.#composer, this.#input, this.#words.language);
   }
 
   #drawTail() {

@@ -77,6 +77,9 @@ button { cursor: pointer; border: 0; background: none; padding: 0; }
 .text { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; text-align: start; }
 .clamped .text { max-height: 15em; overflow: hidden; mask-image: linear-gradient(#000 12em, transparent 15em); }
 .message .link { display: block; margin-block-start: 4px; font-size: 13px; font-weight: 600; }
+.file { display: flex; align-items: center; gap: 8px; max-width: 100%; min-height: 32px; text-align: start; }
+.file svg, .file small { flex: none; }
+.file bdi { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .foot { display: flex; align-items: center; gap: 6px; margin: 2px 6px 6px 12px; font-size: 12px; color: var(--soft); }
 .foot.own { align-self: flex-end; margin-inline: 12px 6px; }
 .foot svg { width: 15px; height: 15px; }

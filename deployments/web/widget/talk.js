@@ -20,7 +20,7 @@ export class Talk {
   older = false;
   /** Conversation -> number of the newest message in it that an agent has seen. */
   #seen = new Map();
-  /** @type {{clientId: string, text: string, forAgents: boolean, failed: string}[]} */
+  /** @type {{clientId: string, text: string, file: object|null, forAgents: boolean, failed: string}[]} */
   pending = [];
 
   get messages() {
@@ -86,15 +86,16 @@ export class Talk {
       author: "contact",
       text: sent.text,
       source_id: clientId,
+      attachments: sent.file ? [{ kind: "file", title: sent.file.name, file: sent.file.id, bytes: sent.file.bytes }] : [],
     };
     this.add([message]);
     return message;
   }
 
   /** Note a message that is to be sent. */
-  wants(clientId, text, forAgents) {
+  wants(clientId, text, { file = null, forAgents = false, failed = "" } = {}) {
     if (!this.pending.some((each) => each.clientId === clientId) && !this.#knows(clientId)) {
-      this.pending.push({ clientId, text, forAgents, failed: "" });
+      this.pending.push({ clientId, text, file, forAgents, failed });
     }
   }
 

@@ -3,6 +3,7 @@
  *
  * * A message is kept with its client id until its receipt is here, also from page to page; it is sent again with the
  *   same id, one message at a time, so it is taken once and in order.
+ * * A file goes in over HTTP when its turn comes; its message, with the proof, is kept as a text is (files.js).
  * * After any break the visit goes on at its cursor. What this person writes in another tab comes from that tab, what
  *   it writes on another device is fetched where a number is missing.
  */
@@ -18,6 +19,10 @@ const TYPING_SHOWN_MS = 5_000;
 const BOT_SHOWN_MS = 2_500;
 const LOOK_EVERY_MS = 10_000;
 const PAGE = 50;
+const AGAIN_MS = 1_000;
+const MOST_BREAKS = 5;
+/** A file that failed so can only be removed, and holds nothing back. */
+const HOPELESS = new Set(["empty", "large", "gone", "unreadable"]);
 const QUEUED = new Set(["waiting", "offered"]);
 const HUMAN = new Set(["assigned", "snoozed"]);
 
@@ -28,6 +33,8 @@ export class Visitor extends Emitter {
   /** When to stop showing that somebody types, on the clock of `performance.now()`. */
   typingUntil = 0;
   typist = "";
+  /** What sends and shows files; null until a server that takes some has said so. */
+  files = null;
   #server;
   #inbox;
   #user;
@@ -95,7 +102,7 @@ export class Visitor extends Emitter {
     this.#watching = true;
     for (const name of this.#memory.names("pending ")) {
       const kept = this.#memory.get(name);
-      if (kept?.whose === this.#whose()) this.talk.wants(name.slice(8), kept.text, kept.forAgents);
+      if (kept?.whose === this.#whose()) this.talk.wants(name.slice(8), kept.text, kept);
     }
     if (typeof BroadcastChannel === "function") {
       this.#tabs = new BroadcastChannel(`raydesk ${this.#server} ${this.#inbox} ${this.#whose()}`);
@@ -108,6 +115,7 @@ export class Visitor extends Emitter {
   stop() {
     this.#watching = false;
     clearInterval(this.#looking);
+    this.files?.stop();
     this.#tabs?.close();
     this.#line.stop();
   }
@@ -118,12 +126,12 @@ export class Visitor extends Emitter {
 
   // -- what the visitor does ------------------------------------------------------------------------
 
-  /** Send a text, now or as soon as there is a line; for agents alone if the bot is not to answer it. */
-  send(text, forAgents = false) {
+  /** Send a text, or a file that files.js brings, now or as soon as there is a line; for agents alone, the bot is silent. */
+  send(text, { file = null, forAgents = false, failed = "" } = {}) {
     const clientId = newId();
-    this.#memory.set(`pending ${clientId}`, { text, forAgents, whose: this.#whose() });
+    if (!file) this.#keep(clientId, { text, forAgents });
     this.#memory.set("talked", this.#whose());
-    this.talk.wants(clientId, text, forAgents);
+    this.talk.wants(clientId, text, { file, forAgents, failed });
     this.changed("talk");
     this.#flush();
   }
@@ -138,9 +146,16 @@ export class Visitor extends Emitter {
 
   /** Take back a message that was refused. */
   discard(clientId) {
+    this.files?.cancel(this.talk.pending.find((each) => each.clientId === clientId)?.file);
     this.#memory.remove(`pending ${clientId}`);
     this.talk.drop(clientId);
     this.changed("talk");
+    this.#flush();
+  }
+
+  /** Ask the server something in this visitor's name. */
+  asOwner(ask) {
+    return ask(this.#server, this.#token);
   }
 
   typing() {
@@ -247,9 +262,25 @@ export class Visitor extends Emitter {
   }
 
   #opened(visit) {
+    if (visit.file_bytes) this.#takesFiles(visit.file_bytes);
     this.talk.opened(visit);
     for (const message of visit.messages) this.#arrived(message);
     this.changed("talk");
+  }
+
+  async #takesFiles(mostBytes) {
+    try {
+      const { Files } = await import("./files.js");
+      this.files ??= new Files(this);
+    } catch {
+      return; // the next opening tries again
+    }
+    this.files.mostBytes = mostBytes;
+    this.changed("talk");
+  }
+
+  #keep(clientId, message) {
+    this.#memory.set(`pending ${clientId}`, { ...message, whose: this.#whose() });
   }
 
   #linked(state) {
@@ -272,19 +303,33 @@ export class Visitor extends Emitter {
 
   /** Return what goes out next: nothing overtakes a message that was refused. */
   #next() {
-    const first = this.talk.pending[0];
+    const first = this.talk.pending.find((each) => !HOPELESS.has(each.failed));
     return first && !first.failed ? first : null;
   }
 
   async #sendOne(message) {
     try {
-      const { clientId, text, forAgents } = message;
-      const params = { client_id: clientId, text, ...(forAgents ? { for_agents: true } : {}) };
-      const receipt = await this.#line.call("message.send", params);
-      this.#stored(message, receipt);
+      const { clientId, text, file, forAgents } = message;
+      if (file && !file.proof) {
+        await this.files.sendIn(file, this.#server, this.#token);
+        this.#keep(clientId, { text, file });
+      }
+      const params = { client_id: clientId, text };
+      if (file) params.attachments = [file.proof];
+      if (forAgents) params.for_agents = true;
+      this.#stored(message, await this.#line.call("message.send", params));
     } catch (error) {
-      if (error instanceof LineBroken) return;
-      if (!(error instanceof Refused)) throw error;
+      if (error instanceof LineBroken) {
+        // a file takes another way than the socket, which may be whole
+        if (!this.#line.open || !message.file) return;
+        message.breaks = (message.breaks ?? 0) + 1;
+        if (message.breaks % MOST_BREAKS) await new Promise((done) => setTimeout(done, AGAIN_MS));
+        else message.failed = "refused"; // something between does not let it through, and cannot say so
+        this.changed("talk");
+        return;
+      }
+      if (!(error instanceof Refused || error.name === "NotTaken")) throw error;
+      if (message.file && error.kind === "not_found") error.kind = "gone";
       if (error.passing) await new Promise((done) => setTimeout(done, (error.retryAfterS ?? 1) * 1000 + 200));
       else message.failed = error.kind || "refused";
       this.changed("talk");

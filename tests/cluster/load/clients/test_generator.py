@@ -14,7 +14,8 @@ from cluster.load.run.draining import drain
 from cluster.load.scenario.faults import Storm
 from cluster.load.scenario.people import People
 from cluster.load.scenario.quantities import Duration
-from cluster.load.scenario.scenario import Scenario, load_scenario, parse_scenario
+from cluster.load.scenario.scenario import load_scenario, parse_scenario
+from cluster.load.scenario.tables import Scenario
 from cluster.load.truth.audit import Audience, Audit
 from cluster.load.truth.facts import merged
 from cluster.load.truth.findings import Findings

@@ -12,7 +12,7 @@ from cluster.load.orders import AgentLogin, Orders
 from cluster.load.scenario.scenario import parse_scenario
 from cluster.load.targets.frames import Page
 from cluster.load.targets.raydesk import PAGE
-from cluster.load.targets.target import Record, Said
+from cluster.load.targets.said import Record, Said
 from cluster.load.truth.audit import Audit
 from cluster.load.truth.facts import Shown
 from cluster.load.truth.findings import Findings

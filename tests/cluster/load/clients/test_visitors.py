@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from cluster.load.clients.clock import Agenda, Clock
-from cluster.load.clients.desks import Desk, Office
+from cluster.load.clients.desks import Desk
 from cluster.load.clients.notes import Notes
+from cluster.load.clients.office import Office
 from cluster.load.clients.opener import Opener
 from cluster.load.clients.visitors import Visitor, Ward
 from cluster.load.orders import AgentLogin
 from cluster.load.scenario.dialogues import Dialogues
-from cluster.load.scenario.scenario import Desks
-from cluster.load.targets.target import Held, Receipt, Record, Refusal, Said, Written
+from cluster.load.scenario.tables import Desks
+from cluster.load.targets.said import Held, Receipt, Record, Refusal, Said, Written
 from cluster.load.truth.audit import Audit
 from cluster.load.truth.ledger import Ledger
 from cluster.load.truth.message_ids import MessageIds

@@ -24,9 +24,11 @@ from cluster.load.report.charts import (
     thinned,
     time_axis,
 )
-from cluster.load.report.page import _CLASSES, _STAGES, page
+from cluster.load.report.page import page
 from cluster.load.report.parts import System
 from cluster.load.report.report import Audited, Report, figure, make_report
+from cluster.load.report.words import CLASSES
+from cluster.load.report.words import STAGES as STAGE_WORDS
 from cluster.load.scenario.expect import STAGES, known_figures
 from cluster.load.truth.findings import FAULTS, Findings
 from cluster.load.truth.recorder import Recorder
@@ -92,9 +94,9 @@ def test_the_file_is_read_as_it_was_written(sound):
 
 
 def test_every_stage_and_every_count_has_words_for_the_reader():
-    assert set(_STAGES) == set(STAGES)
+    assert set(STAGE_WORDS) == set(STAGES)
     fields = set(Findings.__struct_fields__) - {"examples"}
-    assert set(_CLASSES) == fields
+    assert set(CLASSES) == fields
     assert set(FAULTS) <= fields
 
 

@@ -3,7 +3,8 @@ import pytest
 import tomli_w
 
 from cluster.load.run import needs
-from cluster.load.scenario.scenario import SHIPPED, SystemParts, load_scenario, parse_scenario
+from cluster.load.scenario.scenario import SHIPPED, load_scenario, parse_scenario
+from cluster.load.scenario.tables import SystemParts
 from cluster.settings import Settings, load_settings
 
 ALL = sorted(path.stem for path in SHIPPED.glob("*.toml"))

@@ -12,7 +12,7 @@ from cluster.load.scenario.arrivals import Arrivals, Curve, repeats_of
 from cluster.load.scenario.people import People
 from cluster.load.scenario.phases import Bursts, Day, Ramp, Steady
 from cluster.load.scenario.quantities import Duration, Rate
-from cluster.load.scenario.scenario import Contacts, Mix, Repeats, Scenario, Visitors
+from cluster.load.scenario.tables import Contacts, Mix, Repeats, Scenario, Visitors
 
 RATES = st.floats(0, 300).map(Rate)
 LASTS = st.floats(0.1, 8).map(Duration)

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster.load.scenario.errors import ScenarioError
 from cluster.load.scenario.expect import parse_expectations
 from cluster.load.scenario.faults import Cut, Kill, Pause, Rewrite, Storm, parse_fault
 from cluster.load.scenario.quantities import Duration, Rate, ThinkTime
-from cluster.load.scenario.scenario import SHIPPED, ScenarioError, load_scenario, parse_scenario
+from cluster.load.scenario.scenario import SHIPPED, load_scenario, parse_scenario
 
 PHASE = '[[phases]]\nshape = "steady"\nrate = "10/s"\nlasts = "10s"\n'
 NAMES = sorted(path.stem for path in SHIPPED.glob("*.toml"))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cluster.load.scenario.dialogues import Dialogues, InvalidDialogues, dialogues_of, read_dialogues, sampled
 from cluster.load.scenario.grammar import Grammar, read_grammar
-from cluster.load.scenario.scenario import Words
+from cluster.load.scenario.tables import Words
 from cluster.load.truth.message_ids import MessageId, MessageIds
 
 NUMBERS = st.integers(0, 10_000_000)

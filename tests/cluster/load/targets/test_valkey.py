@@ -9,7 +9,7 @@ import pytest
 
 from cluster.load.orders import AgentLogin, CannotGenerate, Orders
 from cluster.load.scenario.scenario import parse_scenario
-from cluster.load.targets.target import Written
+from cluster.load.targets.said import Written
 from cluster.load.targets.valkey import ValkeyRelay
 from cluster.store.embedded import EmbeddedStore
 

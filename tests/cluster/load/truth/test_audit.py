@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from cluster.load.truth.audit import Audit
 from cluster.load.truth.facts import Facts, Shown, merged
 from cluster.load.truth.ledger import Ledger, key_of
+from tests.bench import load_audit
 from tests.cluster.load.truth.lies import tell
 from tests.cluster.load.truth.small_system import ANSWER_LIES, LIES, SmallSystem
 
@@ -164,3 +165,13 @@ def test_a_message_takes_few_bytes_and_its_audit_little_time():
     began = time.process_time()
     assert Audit(facts, np.arange(writers, dtype=np.int32)).run().delivered == count
     assert time.process_time() - began < 2.0
+
+
+def test_a_large_run_is_audited_in_little_memory():
+    """The same as ``python -m tests.bench.load_audit``, which takes ten million and prints what they cost."""
+    told: list[str] = []
+    outcomes = [load_audit.lived(generator, 2, 60_000, 200, told.append) for generator in range(2)]
+    found = load_audit.audited(outcomes, 200, told.append)
+    assert (found.faults, found.accepted, found.delivered) == ({}, 60_000, 60_000)
+    columns = [each for outcome in outcomes for each in (*outcome.messages.receipts, *outcome.messages.shown)]
+    assert sum(map(len, columns)) + sum(len(outcome.nowhere) for outcome in outcomes) <= 40 * 60_000

@@ -7,8 +7,9 @@ from hdrh.histogram import HdrHistogram
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cluster.load.truth.bottleneck import GeneratorLoad, invalid_because
 from cluster.load.truth.latencies import LONGEST_US, Latencies
-from cluster.load.truth.recorder import GeneratorLoad, Measured, Recorder, invalid_because
+from cluster.load.truth.recorder import Measured, Recorder
 
 PERCENTILES = [0.1, 10.0, 50.0, 90.0, 99.0, 99.9, 100.0]
 VALUES = st.lists(st.integers(1, LONGEST_US) | st.integers(1, 5_000), min_size=1, max_size=200)
