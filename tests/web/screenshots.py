@@ -19,7 +19,7 @@ import httpx
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 from websockets.sync.client import connect
 
-from deployments.commands.demo import INBOX
+from deployments.commands.demo import ACCOUNT, INBOX
 from deployments.commands.own_system import OwnSystem
 from tests.gateway_client import Socket, said_by
 from tests.waiting import wait_until
@@ -127,6 +127,19 @@ def desk(stage: Stage) -> None:
     stage.picture(chinese.page, "desk-zh")
 
 
+def board(stage: Stage) -> None:
+    """Take the supervisors' board in light and dark."""
+    page = stage.room.page("/board")
+    for field, value in (("account", ACCOUNT), ("name", "carol"), ("password", stage.room.passwords["carol"])):
+        page.locator(f"#login-{field}").fill(value)
+    page.keyboard.press("Enter")
+    expect(page.locator(".connection.is-open")).to_be_visible()
+    expect(page.locator(".case-row").first).to_be_visible()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        stage.picture(page, f"board-{scheme}")
+
+
 def widget(stage: Stage) -> None:
     """Take the widget in light and dark on the shop's page, in Chinese, and each of its cards."""
     page = stage.chat.page
@@ -167,7 +180,7 @@ def widget_rating(stage: Stage) -> None:
     stage.picture(chat.page, "widget-rating", chat.panel)
 
 
-PICTURES: tuple[Callable[[Stage], None], ...] = (desk, widget, widget_off_hours, widget_rating)
+PICTURES: tuple[Callable[[Stage], None], ...] = (desk, board, widget, widget_off_hours, widget_rating)
 
 
 def take(folder: Path) -> None:
