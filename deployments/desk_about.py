@@ -63,7 +63,8 @@ class DeskAbout:
         }
 
     async def _account(self, claims: AgentClaims, params: methods.Nothing) -> AccountAbout:
-        users, presences = await self._store.people(claims.account)
+        account = claims.account
+        users, presences = await self._store.people(account)
         here = set(await self._here(claims.account))
         colleagues: list[Colleague] = []
         for user in users:
@@ -73,7 +74,7 @@ class DeskAbout:
             )
         return AccountAbout(
             agents=colleagues,
-            skills=sorted({skill for user in users for skill in user.skills}),
+            skills=sorted({*(skill for user in users for skill in user.skills), *await self._store.skills(account)}),
             intents=self._intents,
             canned=await self._store.canned(claims.account),
             answer_within_s=self._settings.answer_within_s(claims.account),
@@ -100,12 +101,12 @@ class DeskAbout:
 
     async def _put(self, claims: AgentClaims, params: methods.CannedPut) -> methods.Ok:
         _check_leads(claims)
-        await self._store.put_canned(claims.account, params.name, params.text)
+        await self._store.put_canned(claims.account, params.name, params.text, claims.agent)
         return methods.Ok()
 
     async def _remove(self, claims: AgentClaims, params: methods.CannedRef) -> methods.Ok:
         _check_leads(claims)
-        await self._store.remove_canned(claims.account, params.name)
+        await self._store.remove_canned(claims.account, params.name, claims.agent)
         return methods.Ok()
 
 

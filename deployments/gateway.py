@@ -19,7 +19,7 @@ from cluster.clients import RouterClient
 from cluster.codec import encode_desk_report
 from cluster.gateways import gateway_url
 from cluster.settings import Settings
-from cluster.store.administration import hours_of_inbox
+from cluster.store.following import Following
 from cluster.store.gathering import GatheringByAccount
 from cluster.store.reading import Reading
 from cluster.store.valkey import STORE_DOWN, connect
@@ -80,6 +80,7 @@ class GatewayActor:
         self._redis = connect(settings.store)
         self.hub = Hub(connect(settings.store, protocol=2))
         self.reading = Reading(self._redis)
+        self.following = Following(self._redis, settings.accounts)
         self.signer = TokenSigner(settings.security.secret_key.get_secret_value())
         self.openrpc = {door: openrpc_document(door) for door in ("desk", "visitor")}
         self.router = router or router_client(settings)
@@ -118,6 +119,7 @@ class GatewayActor:
             asyncio.ensure_future(self._report_desks()),
             asyncio.ensure_future(self._watch_over()),
             asyncio.ensure_future(self._write_acks()),
+            asyncio.ensure_future(self.following.run()),
         ]
 
     async def _serve(self) -> None:
@@ -224,7 +226,7 @@ class GatewayActor:
 
     async def hours_of(self, account: str, inbox: str) -> Hours | None:
         """Return when somebody is there for the visitors of an inbox; None: always."""
-        return await hours_of_inbox(self._redis, account, inbox)
+        return self.following.hours(account, inbox)
 
     def ask_quietly(self, session: Session, command: AnyCommand, call_id: Any) -> None:
         """Ask a router for something that is not worth repeating, such as showing that somebody types."""

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
+from cluster.store.following import Following
+from deployments.http.administration import ADMINISTRATION_TYPES, AdministrationRoutes
 from deployments.http.board import BOARD_TYPES, BoardRoutes
 from deployments.http.callers import Callers
 from deployments.http.connect import CONNECT_PATH, ConnectRoutes
@@ -36,12 +38,13 @@ API_VERSION = "1"
 
 def build_ingress(parts: IngressParts) -> FastAPI:
     """Build the whole HTTP application; needs no Ray."""
-    callers, inboxes, links = Callers(parts), Inboxes(parts.settings), Links(parts.router)
+    following = Following(parts.redis, parts.settings.accounts)
+    callers, inboxes, links = Callers(parts), Inboxes(parts.settings, following), Links(parts.router)
     connect = ConnectRoutes(parts, callers, inboxes, links)
 
     @asynccontextmanager
     async def running(_: FastAPI) -> AsyncGenerator[None]:
-        async with parts.running():
+        async with parts.running(), following.kept():
             yield
 
     app = FastAPI(
@@ -75,6 +78,7 @@ def build_ingress(parts: IngressParts) -> FastAPI:
         FileRoutes(parts, callers, inboxes),
         IntentRoutes(parts, callers),
         BoardRoutes(parts, callers),
+        AdministrationRoutes(parts, callers),
         SystemRoutes(parts, callers),
         PageRoutes(parts.settings, WebFolder()),
     ):
@@ -83,8 +87,9 @@ def build_ingress(parts: IngressParts) -> FastAPI:
         app.include_router(DemoShopRoutes(parts.settings).router)
     for router in parts.channel_routers:
         app.include_router(router)
-    types = (*WIRE_TYPES, *INTENT_TYPES, *FILE_TYPES, *BOARD_TYPES, MessagePage, ConversationRecord)
-    app.openapi = openapi_builder(app, types)
+    app.state.following = following
+    own = (*INTENT_TYPES, *FILE_TYPES, *BOARD_TYPES, *ADMINISTRATION_TYPES)
+    app.openapi = openapi_builder(app, (*WIRE_TYPES, *own, MessagePage, ConversationRecord))
     return app
 
 

@@ -30,10 +30,12 @@ from cluster.codec import decode_commands, encode_placements, encode_replies
 from cluster.direct import DirectServer, Whereabouts
 from cluster.settings import Settings
 from cluster.store.directory import Directory
+from cluster.store.following import Following
 from cluster.store.timeline import TimelineStore
 from cluster.store.valkey import STORE_DOWN, connect
 from cluster.telemetry import Beacon, Meter
 from deployments.bot_sweep import BotSweep
+from deployments.own_wording import OwnWording
 from deployments.process import give_way_to_ray, settle_garbage_collector
 from deployments.understanding import Hearing, IntentOfThisSystem, Understands
 from models.domain.commands import AnyCommand, AnyReply, Exported
@@ -84,12 +86,16 @@ class RouterActor:
         self._store = TimelineStore(
             self._redis, log_entries=settings.store.log_entries, answer_within_s=settings.answer_within_s
         )
+        bot = _bot_part(settings)
         self._core = core or Shard(
             entropy=os.urandom,
             cached_contacts=settings.router.cached_contacts,
-            bot=_bot_part(settings),
+            bot=bot,
             budgets=reply_budgets(settings),
         )
+        # what an admin has the bot say counts from the next turn on
+        following = Following(self._redis, settings.accounts, changed=lambda account: wording.take(account))
+        wording = OwnWording(settings, bot, following)
         self._epoch = 0
         self._claimed: set[str] = set()
         self._arrived: list[tuple[list[AnyCommand], asyncio.Future[bytes]]] = []
@@ -122,6 +128,7 @@ class RouterActor:
             asyncio.ensure_future(self._tell_dispatcher()),
             asyncio.ensure_future(self._beacon.run()),
             asyncio.ensure_future(sweep.run()),
+            asyncio.ensure_future(following.run()),
         ]
 
     async def apply(self, sender: str, generation: int, number: int, payload: bytes) -> bytes:

@@ -166,6 +166,16 @@ def administration(account: str, section: str) -> str:
     return f"{{{account}}}:administration:{section}"
 
 
+def administration_revision(account: str) -> str:
+    """Counter of the changes that admins made: who follows them reads the sections when it has grown."""
+    return f"{{{account}}}:administration-revision"
+
+
+def audit(account: str) -> str:
+    """Stream of the changes that admins made; field ``e`` is the JSON of one, its id is that of the entry."""
+    return f"{{{account}}}:audit"
+
+
 def alive(kind: str, name: str) -> str:
     """String with a short life: what a running router, gateway or dispatcher tells about itself."""
     return f"{ALIVE_PREFIX}{kind}:{name}"

@@ -26,7 +26,7 @@ from deployments.http.bundle import join_modules
 from deployments.http.demo_shop import has_demo_shop
 
 WEB_FOLDER = Path(__file__).parent.parent / "web"
-PAGES = ("desk", "board")
+PAGES = ("desk", "board", "settings")
 """Folders with an ``index.html``; one that is not there is not found."""
 DEMO = "demo"
 """The same, where the demo account runs."""

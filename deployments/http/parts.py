@@ -49,7 +49,7 @@ class IngressParts:
 
     Args:
         settings: the whole system's.
-        redis: a client that answers bytes; the ingress only reads with it.
+        redis: a client that answers bytes; the ingress reads with it, and writes what admins change.
         router, directory, signer: see their types.
         gateways: lists the living gateways, cheap enough for every connect.
         rpc: answers one JSON-RPC body (a call or a batch) for an agent; empty for notifications alone.

@@ -4,6 +4,7 @@ from typing import Any, Protocol
 
 from cluster.clients import RouterClient
 from cluster.settings import Settings
+from cluster.store.following import Following
 from cluster.store.reading import Reading
 from deployments.attaching import Attaching
 from deployments.desk_methods import DeskMethods
@@ -21,6 +22,7 @@ class Host(Protocol):
     settings: Settings
     router: RouterClient
     reading: Reading
+    following: Following
     signer: TokenSigner
     desk_methods: DeskMethods
     attaching: Attaching

@@ -175,6 +175,7 @@ class VisitorSession(Session):
             raise self.not_opened("visit.open")
         self.check_text(params.text)
         attachments = self.gateway.attaching.by_visitor(claims, params.text, params.attachments)
+        said = self.gateway.following.inbox(claims.account, claims.inbox)
         self.gateway.router.submit(
             Receive(
                 account=claims.account,
@@ -185,7 +186,7 @@ class VisitorSession(Session):
                 source_id=params.client_id,
                 text=params.text,
                 received_at_ms=time.time_ns() // 1_000_000,
-                skill=self.skill,
+                skill=self.skill if said is None else said.skill,
                 conversation=params.conversation,
                 reply_to=params.reply_to,
                 attachments=attachments,

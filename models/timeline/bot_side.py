@@ -71,9 +71,10 @@ def understood(turn: Turn, command: Understood, found: Held | None) -> Done | Re
 
 def _heard(turn: Turn, command: Understood, contact: Contact, conversation: Conversation) -> None:
     record = conversation.record
-    if turn.bot.answers is None or (BOT, message_id(record.id, command.seq)) in conversation.seen:
+    answers = turn.bot.answers_of(contact.account)
+    if answers is None or (BOT, message_id(record.id, command.seq)) in conversation.seen:
         return
-    decision = turn.bot.answers.hear(command.text, command.understanding, record.bot or BotState())
+    decision = answers.hear(command.text, command.understanding, record.bot or BotState())
     if command.seq != record.owed_seq and not (isinstance(decision, HandOver) and decision.reason in _HEARD_LATE):
         return  # a newer message is the one to answer, or it was answered already
     insight = _insight(turn, command, contact, record)
@@ -144,9 +145,10 @@ def _insight(turn: Turn, command: Understood, contact: Contact, record: Conversa
     known = record.insight
     if not command.text.strip():
         return known  # a file without a word
-    if turn.bot.answers is None or command.understanding is None or (known and known.seq >= command.seq):
+    answers = turn.bot.answers_of(command.account)
+    if answers is None or command.understanding is None or (known and known.seq >= command.seq):
         return known
-    insight = turn.bot.answers.insight(command.text, command.understanding)
+    insight = answers.insight(command.text, command.understanding)
     if known is None:
         turn.changes_of(contact.account, contact.slot).count(f"intent:{insight.intent}")
     return msgspec.structs.replace(insight, seq=command.seq)

@@ -225,8 +225,9 @@ class LocalSystem:
         self.cable = Cable(self.port + 2, self.port + 1)
         await self.cable.start()
         parts = self._parts(settings, client)
+        self.ingress = build_ingress(parts)
         server = uvicorn.Server(
-            uvicorn.Config(build_ingress(parts), host="127.0.0.1", port=self.port, log_level="warning", lifespan="on")
+            uvicorn.Config(self.ingress, host="127.0.0.1", port=self.port, log_level="warning", lifespan="on")
         )
         serving = asyncio.ensure_future(server.serve())
         while not (server.started and await self.gateway.ready() and await self.dispatcher.ready()):
@@ -413,7 +414,7 @@ class LocalSystem:
 
     def can(self, name: str, text: str) -> None:
         """Keep a canned answer."""
-        self.do(AboutStore(self.redis).put_canned(ACCOUNT, name, text))
+        self.do(AboutStore(self.redis).put_canned(ACCOUNT, name, text, "lea"))
 
     def clear(self) -> None:
         """Resolve every open conversation, and have everybody online."""

@@ -34,11 +34,15 @@ _TROUBLE = """() => {
     for (const element of document.querySelectorAll("button > *, .button, h1, h2, h3, dt, dd, p, .tab")) {
         const style = getComputedStyle(element);
         const cut = element.scrollWidth > element.clientWidth + 1 && style.overflowX !== "visible";
-        if (cut && style.textOverflow !== "ellipsis" && seen(element)) trouble.push(`cut: ${element.outerHTML.slice(0, 120)}`);
+        if (cut && style.textOverflow !== "ellipsis" && seen(element)) trouble.push(`cut: ${element.textContent}`);
     }
     if (document.documentElement.scrollWidth > innerWidth) trouble.push("the page is wider than the window");
     return trouble;
 }"""
+_LOAD_ALL = """(async () => {
+    model.select(argument);
+    while (model.current.more) await model.loadOlder(argument, 200);
+})()"""
 _SCROLLED = """async () => {
     const scroller = document.querySelector(".timeline");
     let most = 0;
@@ -75,7 +79,7 @@ def full(local: LocalSystem, chromium: Browser) -> Iterator[DeskPage]:
     local.write_many([("full-1", f"message {n} " + "word " * (n % 40)) for n in range(1, LONG)])
     for tag in ("VIP", "late parcel", "退货", "needs a call back"):
         local.ask(Tag(account=ACCOUNT, conversation=ids[0], by="alice", role="agent", add=(tag,)))
-    desk.long, desk.first = ids[1], ids[0]  # type: ignore[attr-defined]
+    desk.long, desk.first = ids[1], ids[0]
     yield desk
     assert desk.complaints == []
     context.close()
@@ -83,11 +87,8 @@ def full(local: LocalSystem, chromium: Browser) -> Iterator[DeskPage]:
 
 def test_ten_thousand_messages_scroll_with_few_rows_in_the_document(full: DeskPage) -> None:
     full.page.set_viewport_size({"width": LAPTOP[0], "height": LAPTOP[1]})
-    wait_until(lambda: full.model("model.case(argument).newestSeq", full.long) == LONG, 60, "all messages")  # type: ignore[attr-defined]
-    full.model(
-        "(async () => { model.select(argument); while (model.current.more) await model.loadOlder(argument, 200); })()",
-        full.long,
-    )  # type: ignore[attr-defined]
+    wait_until(lambda: full.model("model.case(argument).newestSeq", full.long) == LONG, 60, "all messages")
+    full.model(_LOAD_ALL, full.long)
     assert full.model("model.current.messages.length") == LONG
     assert full.page.evaluate(_SCROLLED) < 80
     assert full.page.locator(".row").count() < 60
@@ -107,7 +108,7 @@ def test_nothing_is_cut_off_or_without_a_name(full: DeskPage, local: LocalSystem
 
     full.model("model.select('')")
     look("list")
-    full.model("model.select(argument)", full.first)  # type: ignore[attr-defined]
+    full.model("model.select(argument)", full.first)
     expect(full.composer).to_be_visible()
     if scheme == "light" and name == "laptop":
         full.composer.focus()
@@ -115,8 +116,8 @@ def test_nothing_is_cut_off_or_without_a_name(full: DeskPage, local: LocalSystem
         sent = full.sees("It is at the depot and comes tomorrow.")
         expect(sent.locator(".tick-stored")).to_be_visible()
         seq = full.model("model.current.newestSeq")
-        failed = {"message": f"{full.first}-{seq}", "state": "failed", "detail": "45015 response out of time limit"}  # type: ignore[attr-defined]
-        local.ask(Delivered(account=ACCOUNT, conversation=full.first, **failed))  # type: ignore[attr-defined]
+        failed = {"message": f"{full.first}-{seq}", "state": "failed", "detail": "45015 response out of time limit"}
+        local.ask(Delivered(account=ACCOUNT, conversation=full.first, **failed))
         expect(sent).to_contain_text("45015")
     look("case")
     if name == "phone":

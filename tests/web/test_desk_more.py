@@ -239,3 +239,41 @@ def test_two_contacts_are_joined_after_a_look_and_parted_again(desk, local):
     expect(desk.page.locator("rd-side .identities li")).to_have_count(1)
     expect(desk.offers.first).to_contain_text("umbrella")
     assert [each["channel"] for each in local.record(first)["threads"]] == ["web"]
+
+
+# -- who looks elsewhere ------------------------------------------------------------------------------------
+
+_RECORDS = """
+globalThis.told = [];
+globalThis.tones = 0;
+globalThis.Notification = class extends Notification {
+    constructor(title, options) {
+        super(title, options);
+        globalThis.told.push([title, options.body]);
+    }
+};
+const start = OscillatorNode.prototype.start;
+OscillatorNode.prototype.start = function (...when) {
+    globalThis.tones += 1;
+    return start.apply(this, when);
+};
+"""
+
+
+def test_an_agent_who_looks_elsewhere_is_told_by_notification_sound_and_title(local, chromium):
+    local.clear()
+    context = profile(chromium)
+    context.grant_permissions(["notifications"])
+    context.add_init_script(_RECORDS)
+    desk = DeskPage(context, local)
+    desk.page.get_by_role("button", name="Desktop notifications are off").click()
+    expect(desk.page.get_by_role("button", name="Desktop notifications are on")).to_be_visible()
+    desk.page.evaluate("document.hasFocus = () => false")
+    local.write("news-1", "is anybody there?")
+    expect(desk.page).to_have_title("(2) raydesk · Desk", timeout=WITHIN_MS)
+    told = desk.page.evaluate("globalThis.told")
+    assert [body for _, body in told] == ["is anybody there?"]
+    assert told[0][0].startswith("New offer: Visitor ")
+    wait_until(lambda: desk.page.evaluate("globalThis.tones") >= 2, 20, "the two tones of an offer")
+    assert desk.complaints == []
+    context.close()

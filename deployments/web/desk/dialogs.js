@@ -250,6 +250,7 @@ export function openSettings(model) {
             },
             t("cannedManage"),
           ),
+        model.role === "admin" && h("a", { class: "button", href: "/settings" }, t("settingsPages")),
       );
     show();
     return body;

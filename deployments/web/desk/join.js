@@ -155,6 +155,7 @@ class Join {
         { class: "join-notes" },
         going && h("li", {}, going.agent && going.agent !== this.model.me ? t("joinOpenElsewhere", { agent: going.agent }) : t("joinOpen")),
         h("li", {}, t("joinPast", { n: about.conversations.length })),
+        going && h("li", {}, t("joinReads")),
         h("li", {}, t("joinUndo")),
       ),
       error,

@@ -298,6 +298,7 @@ const en = {
   joinOpen: "Their open conversation goes on in this one.",
   joinOpenElsewhere: "Their open conversation leaves the desk of {agent} and goes on in this one.",
   joinPast: count("Their one conversation shows here too.", "Their {n} conversations show here too."),
+  joinReads: "On the web page they then read what was said in both.",
   joinUndo: "It can be undone here. What was said while they were one stays in this conversation then.",
   joinDo: "Join",
   backToChoice: "Choose another",
@@ -314,6 +315,7 @@ const en = {
   budgetLate: "{name} has not written on {channel} for too long: it takes no answer until they do. Your draft stays; notes go on.",
   budgetLong: ({ left, channel }) => `This text is too long: ${channel} would count it as more than the ${left === 1 ? "one answer" : `${left} answers`} left.`,
   budgetOther: "Or answer on another channel.",
+  settingsPages: "Settings of the account",
 };
 
 const zh = {
@@ -608,6 +610,7 @@ const zh = {
   joinOpen: "对方进行中的会话将在此会话中继续。",
   joinOpenElsewhere: "对方进行中的会话将离开 {agent} 的工作台，在此会话中继续。",
   joinPast: ({ n }) => `对方的 ${n} 个会话也会显示在这里。`,
+  joinReads: "对方在网页上将看到两个会话的内容。",
   joinUndo: "可在此撤销；合并期间的消息届时仍留在此会话中。",
   joinDo: "合并",
   backToChoice: "另选一位",
@@ -623,6 +626,7 @@ const zh = {
   budgetLate: "{name} 在 {channel} 上太久没有发言，对方发言前无法回复。草稿会保留，仍可写备注。",
   budgetLong: ({ left, channel }) => `内容过长：${channel} 会把它计为多于剩余的 ${left} 条。`,
   budgetOther: "也可以换一个渠道回复。",
+  settingsPages: "账户设置",
 };
 
 export const DICTIONARIES = { en, zh };

@@ -143,6 +143,8 @@ class RaydeskWidget extends HTMLElement {
     return {
       heading: text("heading"),
       greeting: text("greeting"),
+      // what the page says comes before what an admin says
+      own: { heading: this.hasAttribute("heading"), greeting: this.hasAttribute("greeting") },
       questions: text("questions").split("|").filter((each) => each.trim()),
       fields: fieldsOf(this.getAttribute("pre-chat")),
       draft: { get: () => kept(key), set: (value) => keep(key, value) },

@@ -24,11 +24,12 @@ export class Panel {
   #send;
   #composer;
   #files = null;
+  #heading;
 
   /**
    * @param {Visitor} visitor
    * @param {Words} words
-   * @param {{heading: string, greeting: string, questions: string[], fields: object[], draft: {get, set}}} options
+   * @param {{heading: string, greeting: string, own: object, questions: string[], fields: object[], draft: {get, set}}} options
    * @param {() => void} close
    */
   constructor(visitor, words, options, close) {
@@ -43,7 +44,8 @@ export class Panel {
     this.#composer = h("form", { class: "composer" }, this.#input, this.#send);
     const leave = h("button", { type: "button", "aria-label": words.t("close"), title: words.t("close") }, icon("close", 20));
     leave.addEventListener("click", close);
-    const head = h("div", { class: "head" }, h("div", {}, h("h2", { dir: "auto" }, options.heading), this.#status), leave);
+    this.#heading = h("h2", { dir: "auto" }, options.heading);
+    const head = h("div", { class: "head" }, h("div", {}, this.#heading, this.#status), leave);
     this.element = h(
       "section",
       { class: "panel", role: "dialog", "aria-label": options.heading },
@@ -81,9 +83,14 @@ export class Panel {
     this.#drawBanner();
     this.#drawForm();
     this.#drawTail();
+    const { heading, greeting, own } = this.#options;
+    const { title, greeting: said } = this.#visitor.said;
+    const name = (!own.heading && title) || heading;
+    setText(this.#heading, name);
+    if (this.element.getAttribute("aria-label") !== name) this.element.setAttribute("aria-label", name);
     // before the messages, whose end must be seen in the room that is left
     this.#drawChips();
-    this.#log.draw(this.#options.greeting, (message) => this.#nameOf(message));
+    this.#log.draw((!own.greeting && said?.[this.#words.language]) || greeting, (message) => this.#nameOf(message));
   }
 
   get readsEnd() {

@@ -35,6 +35,8 @@ export class Visitor extends Emitter {
   typist = "";
   /** What sends and shows files; null until a server that takes some has said so. */
   files = null;
+  /** What an admin says of the inbox: `title`, and `greeting` by language; known once there was a connection. */
+  said = {};
   #server;
   #inbox;
   #user;
@@ -232,6 +234,7 @@ export class Visitor extends Emitter {
     if (!answer.ok) throw new SessionOver(`${answer.status}`);
     const found = await answer.json();
     this.#token = found.token;
+    this.said = { title: found.title, greeting: found.greeting };
     if (this.#user) this.#memory.remove("token");
     else this.#memory.set("token", found.token);
     return found;

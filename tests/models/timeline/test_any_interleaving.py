@@ -91,13 +91,15 @@ class RouterMachine(RuleBasedStateMachine):
         self.linked: set[str] = set()  # accounts in which messages were carried over
         self.humans: set[str] = set()  # conversations that were not the bot's at some time
 
-    @initialize(eager=st.booleans(), bots=st.booleans())
-    def a_desk_at_work(self, eager: bool, bots: bool) -> None:
-        """One conversation is accepted, one offered, one waits; or all of them are the bot's."""
+    @initialize(eager=st.booleans(), bots=st.booleans(), joined=st.booleans())
+    def a_desk_at_work(self, eager: bool, bots: bool, joined: bool) -> None:
+        """One conversation is accepted, one offered, one waits; or all of them are the bot's; two may be joined."""
         self.bot_room = 5 * bots
         for which in range(3):
             self.contact_writes("acme", which)
         self.run("stored")
+        if joined:
+            self.an_agent_joins("acme", 2, 0, fate="stored", undone=False)
         if bots:
             self.eager = eager
             return
