@@ -5,21 +5,25 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from playwright.sync_api import expect
+from websockets.sync.client import connect
 
 from cluster.store import keys
 from deployments.commands.demo import ACCOUNT, INBOX
 from models.administration.hours import Day, Hours, Span
 from models.administration.inboxes import WebInbox
+from tests.gateway_client import Socket
+from tests.waiting import wait_until
 from tests.web.chat import Chat
-from tests.web.room import Room
+from tests.web.room import WITHIN_S, Room
 from tests.web.test_access import findings
 
 
 class Opening:
-    """The hours of the demo shop's inbox."""
+    """The hours of the demo shop's inbox; each change returns once gateways know it."""
 
     def __init__(self, room: Room) -> None:
         self._room = room
@@ -27,20 +31,32 @@ class Opening:
     def closed_until(self, back: datetime) -> None:
         """Close it until an instant, to the minute, and for a day after that."""
         span = Span(opens=f"{back:%H:%M}", closes="24:00")
-        self._put(Hours(zone="UTC", week=((),) * 7, days=(Day(date=f"{back:%Y-%m-%d}", spans=(span,)),)))
+        self._put(Hours(zone="UTC", week=((),) * 7, days=(Day(date=f"{back:%Y-%m-%d}", spans=(span,)),)), closed=True)
 
     def open(self) -> None:
         """Open it for ever."""
-        self._put(Hours(zone="UTC", week=((Span(opens="00:00", closes="24:00"),),) * 7))
+        self._put(Hours(zone="UTC", week=((Span(opens="00:00", closes="24:00"),),) * 7), closed=False)
 
-    def _put(self, hours: Hours) -> None:
+    def forget(self) -> None:
+        """Take the hours away."""
+        with self._room.system.store() as store:
+            store.delete(keys.administration(ACCOUNT, "hours"), keys.administration(ACCOUNT, "inboxes"))
+        self._known(closed=False)
+
+    def _put(self, hours: Hours, *, closed: bool) -> None:
         with self._room.system.store() as store:
             store.hset(keys.administration(ACCOUNT, "hours"), "test", msgspec.json.encode(hours))
             store.hset(keys.administration(ACCOUNT, "inboxes"), INBOX, msgspec.json.encode(WebInbox(hours="test")))
+        self._known(closed=closed)
 
-    def forget(self) -> None:
+    def _known(self, *, closed: bool) -> None:
         with self._room.system.store() as store:
-            store.delete(keys.administration(ACCOUNT, "hours"), keys.administration(ACCOUNT, "inboxes"))
+            store.incr(keys.administration_revision(ACCOUNT))
+        visit = httpx.post(f"{self._room.base}/v1/connect", json={"inbox": INBOX}).raise_for_status().json()
+        with connect(visit["gateway"]) as connection:
+            socket = Socket(connection)
+            socket.call("visit.open", token=visit["token"])
+            wait_until(lambda: socket.call("visit.place")["closed"] is closed, WITHIN_S, "the gateway to know it")
 
 
 @pytest.fixture
