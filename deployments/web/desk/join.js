@@ -37,7 +37,9 @@ class Join {
     this.list = h("div", { class: "choices" });
     this.status = h("p", { class: "muted", role: "status" });
     const input = h("input", {
-      type: "search",
+      // not of type search: there Escape empties the field, and does not close
+      type: "text",
+      role: "searchbox",
       class: "field",
       id: "join-input",
       maxLength: 200,
