@@ -9,6 +9,8 @@ import { channelName, nameOf } from "./view.js";
 import { t, words } from "./words.js";
 
 const WAIT_MS = 300;
+/** More than these are found by their words sooner than by looking. */
+const MOST_OFFERED = 12;
 
 /** Whether contacts may be joined with the one on show, and parted; the server has the last word. */
 export function canJoin(model, found) {
@@ -91,7 +93,7 @@ class Join {
 
   #offer(pairs) {
     const seen = new Set([this.record.contact]);
-    const others = pairs.filter(([record]) => !seen.has(record.contact) && seen.add(record.contact));
+    const others = pairs.filter(([record]) => !seen.has(record.contact) && seen.add(record.contact)).slice(0, MOST_OFFERED);
     fill(
       this.list,
       others.map(([record, said]) =>
