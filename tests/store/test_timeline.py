@@ -386,6 +386,7 @@ def changes_of_everything(contact: str, conversation: str) -> Changes:
     changes.held = {conversation: ("", "ann")}
     changes.snoozed = {conversation: 9}
     changes.bot = {conversation: 7}
+    changes.tags = {"vip": 8}
     changes.outgoing = [
         Outgoing(
             account="acme",
@@ -425,7 +426,7 @@ async def test_a_stale_epoch_writes_and_says_nothing_at_all(world: World, redis:
         await world.store.claim("acme", new, ALL_SLOTS)
         await world.store.append("acme", new, changes)
         said = [(await heard.get_message(timeout=5))["channel"] for _ in range(4)]
-    assert len(await everything(redis)) == len(before) + 12
+    assert len(await everything(redis)) == len(before) + 14
     assert sorted(said) == sorted(
         name.encode()
         for name in (

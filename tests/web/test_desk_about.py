@@ -189,7 +189,7 @@ def test_a_visitor_whose_contact_is_parted_again_sees_only_its_own(local, alice)
         other = local.write("part-1", "of somebody else")
         contact = alice.event("offered", other)["conversation"]["contact"]
         pair = {"contact": contact, "other": shown["contact"]}
-        assert alice.refused("contact.join", contact=contact, other=contact) == -32602
+        assert alice.refused("contact.join", contact=contact, other=contact) == "bad_request"
         assert alice.refused("contact.join", contact=contact, other=NOBODY) == "not_found"
         bob = Desk(local, "bob")
         assert bob.refused("contact.join", **pair) == "forbidden"

@@ -21,7 +21,8 @@ TEXTS = (
 )
 #: Buttons and fields without a name, and what reaches out of the window or is wider than its own box shows.
 _TROUBLE = """() => {
-    const seen = (element) => element.checkVisibility({ visibilityProperty: true, opacityProperty: true });
+    // what is there for a screen reader alone is cut on purpose
+    const seen = (element) => !element.closest(".unseen") && element.checkVisibility({ visibilityProperty: true });
     const trouble = [];
     for (const element of document.querySelectorAll("button, input, textarea, select, a")) {
         if (!seen(element)) continue;

@@ -1,8 +1,8 @@
 /** Where the agent writes: a draft per conversation, notes, suggested and canned answers, emoji, the channel. */
 import { fill, h, icon, setAttribute, setText } from "../shared/dom.js";
+import { shortDate } from "../shared/dates.js";
 import { showFiles } from "./file-rows.js";
 import { filesIn } from "./files.js";
-import { dateTime } from "../shared/dates.js";
 import { View, channelName, nameOf } from "./view.js";
 import { t, words } from "./words.js";
 
@@ -216,7 +216,7 @@ class Composer extends View {
     const name = nameOf(found.record);
     const others = new Set((found.record.threads ?? []).map((each) => each.channel)).size > 1;
     const word = over ? BUDGET_WORDS[over] : left <= BUDGET_LOW ? "budgetLow" : "budgetLeft";
-    const text = t(word, { n: left, left, answers, channel, name, time: dateTime(words.language, until) });
+    const text = t(word, { n: left, left, answers, channel, name, time: shortDate(words.language, until) });
     setText(this.budget, over && others ? `${text} ${t("budgetOther")}` : text);
     setAttribute(this.budget, "class", `budget${over ? " is-over" : left <= BUDGET_LOW ? " is-low" : ""}`);
   }

@@ -9,6 +9,8 @@ import { channelName, nameOf } from "./view.js";
 import { t, words } from "./words.js";
 
 const WAIT_MS = 300;
+/** More than these are found by their words sooner than by looking. */
+const MOST_OFFERED = 12;
 
 /** Whether contacts may be joined with the one on show, and parted; the server has the last word. */
 export function canJoin(model, found) {
@@ -37,7 +39,9 @@ class Join {
     this.list = h("div", { class: "choices" });
     this.status = h("p", { class: "muted", role: "status" });
     const input = h("input", {
-      type: "search",
+      // not of type search: there Escape empties the field, and does not close
+      type: "text",
+      role: "searchbox",
       class: "field",
       id: "join-input",
       maxLength: 200,
@@ -89,7 +93,7 @@ class Join {
 
   #offer(pairs) {
     const seen = new Set([this.record.contact]);
-    const others = pairs.filter(([record]) => !seen.has(record.contact) && seen.add(record.contact));
+    const others = pairs.filter(([record]) => !seen.has(record.contact) && seen.add(record.contact)).slice(0, MOST_OFFERED);
     fill(
       this.list,
       others.map(([record, said]) =>

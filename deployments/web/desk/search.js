@@ -26,7 +26,9 @@ class Search {
     this.contact = found?.record.contact ?? "";
     this.close = close;
     this.input = h("input", {
-      type: "search",
+      // not of type search: there Escape empties the field, and does not close
+      type: "text",
+      role: "searchbox",
       class: "field",
       id: "search-input",
       maxLength: QUERY_CHARS,
