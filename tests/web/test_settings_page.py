@@ -31,7 +31,7 @@ _GRAVE = ("serious", "critical", "moderate")
 
 @pytest.fixture(scope="module")
 def local() -> Iterator[LocalSystem]:
-    config: dict[str, Any] = {"app_id": "wx1", "token": "hidden-token", "app_secret": "hidden", "mode": "plain"}
+    config: dict[str, Any] = {"app_id": "wx1", "token": "hidden-token", "app_secret": "hidden-secret", "mode": "plain"}
     inboxes = {
         "demo-web": {"account": ACCOUNT, "channel": "web"},
         "wx": {"account": ACCOUNT, "channel": "wechat", **config},
@@ -355,7 +355,7 @@ def test_a_vendors_inbox_is_shown_without_its_secrets(admin: SettingsPage):
     expect(admin.dialog).to_contain_text("AppSecret")
     expect(admin.dialog).to_contain_text("set")
     expect(admin.dialog.locator("form")).to_have_count(0)
-    assert "hidden" not in admin.page.content()
+    assert "hidden-" not in admin.page.content()
 
 
 def test_hostile_names_stay_text(admin: SettingsPage):
