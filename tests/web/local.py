@@ -18,14 +18,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import uvicorn
 from argon2 import PasswordHasher
 from redis import Redis
 
 from cluster.bot import make_bot
 from cluster.clients import RouterClient
-from cluster.codec import encode_placements
+from cluster.codec import encode_desk_report, encode_placements
 from cluster.gateways import LiveGateways
 from cluster.settings import Settings
 from cluster.store import keys
@@ -46,6 +45,7 @@ from models.domain.errors import RaydeskError
 from models.domain.ids import contact_id
 from models.domain.message import Attachment
 from models.intent.classifier import Classifier
+from models.routing.desk_reports import OpenDesks
 from models.security.tokens import TokenSigner
 from models.timeline.bot_part import BotPart
 from models.timeline.shard import Shard
@@ -342,16 +342,19 @@ class LocalSystem:
     def open_desk(self, name: str) -> Iterator[None]:
         """Have a desk of an agent open, without a page."""
 
-        async def report(desks: list[tuple[str, str]]) -> None:
-            await self.dispatcher.report_desks(msgspec.msgpack.encode(("test", desks)))
+        desks = OpenDesks("test", time.time_ns())
+
+        async def report() -> None:
+            desks.heard(known=await self.dispatcher.report_desks(encode_desk_report(desks.report())))
 
         stopped = threading.Event()
 
         def go_on_reporting() -> None:
             while not stopped.wait(1.0):
-                self.do(report([(ACCOUNT, name)]))
+                self.do(report())
 
-        self.do(report([(ACCOUNT, name)]))
+        desks.open((ACCOUNT, name))
+        self.do(report())
         reporting = threading.Thread(target=go_on_reporting, daemon=True)
         reporting.start()
         try:
@@ -359,7 +362,8 @@ class LocalSystem:
         finally:
             stopped.set()
             reporting.join()
-            self.do(report([]))
+            desks.close((ACCOUNT, name))
+            self.do(report())
 
     def store(self) -> Redis:
         """Return a blocking client of the store."""

@@ -1,24 +1,11 @@
 """The chat for those who see little, or use no mouse: what axe-core finds, and the whole flow by keyboard."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
+from tests.web.axe import findings
 from tests.web.chat import Chat
 from tests.web.room import LAPTOP, PHONE, Room
-
-_GRAVE = ("serious", "critical", "moderate")
-
-
-def findings(page: Page) -> list[str]:
-    """List what axe-core finds wrong, but for trifles."""
-    violations = Axe().run(page).response["violations"]
-    return [
-        f"{each['impact']} {each['id']}: {node['html'][:160]}"
-        for each in violations
-        if each["impact"] in _GRAVE
-        for node in each["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("locale", ["en-US", "zh-CN"])

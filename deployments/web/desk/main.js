@@ -45,7 +45,7 @@ function build() {
     h(
       "div",
       { class: "panes" },
-      h("nav", { class: "pane pane-list", "aria-label": t("mine") }, page.list),
+      (page.listPane = h("div", { class: "pane pane-list", "aria-label": t("mine") }, h("h1", { class: "unseen" }, t("mine")), page.list)),
       h(
         "main",
         { class: "pane pane-case", "aria-label": t("conversation") },
@@ -103,6 +103,8 @@ function show() {
   const found = model.current;
   const root = document.getElementById("app");
   root.className = `app ${found ? "has-case" : "no-case"}${sideShown() ? " has-side" : ""}`;
+  // a phone shows one pane after the other: without a conversation the list is all there is, and no way to elsewhere
+  setAttribute(page.listPane, "role", phone.matches && !found ? "main" : "navigation");
   page.nothing.hidden = Boolean(found);
   page.head.hidden = page.timeline.hidden = !found;
   const typing = found && model.isTyping(found.id);
@@ -130,6 +132,7 @@ function show() {
 }
 
 const narrow = matchMedia("(max-width: 1023px)");
+const phone = matchMedia("(max-width: 719px)");
 let sideOnNarrow = false;
 
 function sideShown() {
@@ -249,6 +252,7 @@ addEventListener("beforeunload", (event) => {
   if (model.outbox?.unsent) event.preventDefault();
 });
 narrow.addEventListener("change", show);
+phone.addEventListener("change", show);
 
 model.on("session", build);
 model.on("prefs", () => {
