@@ -84,17 +84,52 @@ async def test_a_change_is_made_and_stands_in_the_trail(store):
     assert await store.changes("other", "", 10, any_change) == ([], "")
 
 
-async def test_of_two_admins_who_began_with_the_same_one_is_told(store):
+class AllReadFirst(AdministrationStore):
+    """A store whose callers have all read before one of them writes: what one reads again is read at once."""
+
+    def __init__(self, redis, directory, callers):
+        super().__init__(redis, directory, lambda: NOW_S)
+        self._all = asyncio.Barrier(callers)
+        self._reads = callers
+
+    async def _raw(self, account, section, name):
+        raw = await super()._raw(account, section, name)
+        if self._reads:
+            self._reads -= 1
+            await self._all.wait()
+        return raw
+
+
+async def test_of_two_admins_who_began_with_the_same_one_is_told(store, redis, directory):
     await store.change("demo", draft("skills", "billing", None, Skill(description="0")))
     before = Skill(description="0")
     drafts = [draft("skills", "billing", before, Skill(description=str(n)), by=f"a{n}") for n in range(1, 9)]
-    outcomes = await asyncio.gather(*(store.change("demo", each) for each in drafts), return_exceptions=True)
+    at_once = AllReadFirst(redis, directory, len(drafts))
+    outcomes = await asyncio.gather(*(at_once.change("demo", each) for each in drafts), return_exceptions=True)
     made = [each for each in outcomes if not isinstance(each, Outdated)]
     assert len(made) == 1
     current = await store.entry("demo", "skills", "billing")
     assert current == Skill(description=made[0].by[1:])
     assert all(each.current == current for each in outcomes if isinstance(each, Outdated))
     assert len((await store.changes("demo", "", 100, any_change))[0]) == 2
+
+
+async def test_a_new_password_between_reading_and_writing_is_kept(store, redis, directory):
+    ann = Person(role="agent")
+    await store.change("demo", draft("users", "ann", None, ann), PASSWORD)
+    at_once = AllReadFirst(redis, directory, 2)
+    again = msgspec.structs.replace(draft("users", "ann", ann, ann), note="password")
+    more = draft("users", "ann", ann, Person(role="agent", skills=("vip",)))
+    outcomes = await asyncio.gather(
+        at_once.change("demo", again, "another horse"), at_once.change("demo", more), return_exceptions=True
+    )
+    lost = [each for each in outcomes if isinstance(each, Outdated)]
+    trail, _ = await store.changes("demo", "", 100, any_change)
+    assert len(trail) == 3 - len(lost), "who was not told is in the trail"
+    user = await directory.verify(
+        "demo", "ann", "another horse" if "password" in [each.note for each in trail] else PASSWORD
+    )
+    assert user == User(name="ann", skills=("vip",) if outcomes[1] not in lost else ())
 
 
 async def test_two_who_change_different_entries_both_get_their_way(store):

@@ -150,7 +150,7 @@ export function lines(place, label, value, { hint = "", rows = 3 } = {}) {
 export function paragraphs(place, label, value, { hint = "", max = 300 } = {}) {
   const list = h("ol", { class: "paragraphs" });
   const add = (content) => {
-    const area = h("textarea", { class: "field", rows: 2, maxLength: max, value: content });
+    const area = h("textarea", { class: "field", rows: 4, maxLength: max, value: content });
     const item = h(
       "li",
       {},

@@ -5,13 +5,17 @@ import { spansText } from "./fields.js";
 import { SECTIONS } from "./model.js";
 import { t, words } from "./words.js";
 
+/** What stands there before anybody says anything: such an entry is changed and set back, not added and removed. */
+const BASED = new Set(["inboxes", "replies"]);
+
 /** Say a change in one line. */
 function sentence(change) {
   const params = { who: change.by, what: t(`of_${change.section}`, { name: change.name }) };
   if (change.note === "password") return t("passwordOf", params);
   if (change.undoes) return t("wasUndone", params);
-  if (!change.before) return t("created", params);
-  return t(change.after ? "changed" : "deleted", params);
+  const based = BASED.has(change.section);
+  if (!change.before) return t(based ? "changed" : "created", params);
+  return t(change.after ? "changed" : based ? "setBack" : "deleted", params);
 }
 
 /** What differs between two values, as [place, before, after]. */
@@ -99,7 +103,7 @@ function line({ change, undoable }, undo) {
             "div",
             {},
             h("dt", {}, place),
-            h("dd", {}, side("del", "before", before, place), side("ins", "after", after, place)),
+            h("dd", {}, change.before && side("del", "before", before, place), change.after && side("ins", "after", after, place)),
           ),
         ),
       ),
