@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests.web.axe import findings
 from tests.web.board_page import BoardPage
 from tests.web.desk_page import PHONE, WITHIN_MS
 from tests.web.local import LocalSystem
-from tests.web.axe import findings
 
 
 @pytest.fixture(scope="module")
