@@ -28,6 +28,7 @@ def test_axe_finds_nothing_serious(local, chromium: Browser, scheme, size):
         viewport={"width": width, "height": height}, color_scheme=scheme, bypass_csp=True, locale="en-US"
     )
     board = BoardPage(context, local, name="")
+    expect(board.page.locator("#login-password")).to_be_visible(timeout=WITHIN_MS)
     assert findings(board.page) == []
     board.log_in("carol")
     expect(board.cases).to_have_count(1, timeout=WITHIN_MS)
