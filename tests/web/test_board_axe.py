@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests.web.axe import findings
 from tests.web.board_page import BoardPage
 from tests.web.desk_page import PHONE, WITHIN_MS
 from tests.web.local import LocalSystem
-from tests.web.test_access import findings
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,7 @@ def test_axe_finds_nothing_serious(local, chromium: Browser, scheme, size):
         viewport={"width": width, "height": height}, color_scheme=scheme, bypass_csp=True, locale="en-US"
     )
     board = BoardPage(context, local, name="")
+    expect(board.page.locator("#login-password")).to_be_visible(timeout=WITHIN_MS)
     assert findings(board.page) == []
     board.log_in("carol")
     expect(board.cases).to_have_count(1, timeout=WITHIN_MS)

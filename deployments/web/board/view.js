@@ -97,7 +97,7 @@ export function card(title, props, ...content) {
 export function table(label, heads, body, name) {
   return h(
     "div",
-    { class: "table-frame", tabindex: "0", role: "region", "aria-label": label },
+    { class: "table-frame", tabindex: "0", role: "group", "aria-label": label },
     h("table", { class: `table table-${name}` }, h("thead", {}, h("tr", {}, heads.map(([word, kind]) => h("th", { scope: "col", class: kind }, word)))), body),
   );
 }
