@@ -24,7 +24,8 @@ def normalise(text: str) -> str:
         text = text[:HEAD_CHARACTERS] + " " + text[-TAIL_CHARACTERS:]
     plain = _SPACE.sub(" ", text if text.isascii() else unicodedata.normalize("NFKC", text))
     if not plain.isprintable():
-        plain = "".join(each for each in plain if unicodedata.category(each)[0] != "C")
+        # what stood between two spaces may have gone
+        plain = _SPACE.sub(" ", "".join(each for each in plain if unicodedata.category(each)[0] != "C"))
     plain = _LINK.sub("link", plain.lower())
     return _REPEATED.sub(r"\1\1\1", plain).strip()
 

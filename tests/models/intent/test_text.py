@@ -12,6 +12,7 @@ def test_what_looks_alike_becomes_one_text():
 def test_control_and_format_characters_go_away():
     assert normalise("re\u200bfund\x00 \x07please") == "refund please"
     assert normalise("\x00\x01\u200d") == ""
+    assert normalise("0 \U00018cd6 0") == "0 0"
 
 
 def test_links_and_long_runs_become_short():
