@@ -42,7 +42,8 @@ bench: $(VENV)/test.stamp ## Measure each rate, the limit, a routing decision an
 bench-intent: $(VENV)/bench.stamp ## Measure the intent model beside other batching servers
 	$(BIN)/python -m tests.bench.intent $(ARGS)
 
-soak: $(VENV)/test.stamp ## Send 200,000 texts, the strange ones among them, through the intent model
+soak: $(VENV)/test.stamp ## The slow tests; then 200,000 texts, the strange ones among them, through the intent model
+	$(BIN)/python -m pytest -m slow
 	$(BIN)/python -m tests.bench.intent_soak $(ARGS)
 
 # As above: whatever can be counted was right, or the status is 1.

@@ -80,7 +80,7 @@ def test_modules_are_joined_in_the_order_of_their_imports_each_with_names_of_its
         *("const m1 = (() => {", "const { WORD } = m0;", "const own = 2;", "function twice() {}"),
         *("return { twice };", "})();"),
         *("const m2 = (() => {", "const { twice, WORD: word } = m0;", "const { twice: t } = m1;", "const own = 1;"),
-        *("class A {}", "return { A };", "})();", ""),
+        *("class A {}", "return { A };", "})();", "export const { A } = m2;", ""),
     ]
 
 

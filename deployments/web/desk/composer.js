@@ -209,7 +209,7 @@ class Composer extends View {
     const draft = this.model.draft(this.#id);
     const budget = found && !this.editor.hidden && !draft.internal ? this.model.budget(this.#id) : null;
     this.budget.hidden = !budget;
-    this.sendButton.disabled = !draft.text.trim() || Boolean(budget?.over);
+    this.sendButton.disabled = !this.model.canSend(this.#id);
     if (!budget) return;
     const { left, answers, until, over } = budget;
     const channel = channelName(budget.channel);
@@ -347,7 +347,6 @@ class Composer extends View {
   #typed() {
     const draft = this.model.draft(this.#id);
     this.model.setDraft(this.#id, { ...draft, text: this.text.value });
-    this.sendButton.disabled = !this.model.canSend(this.#id);
     this.#showBudget();
     if (!draft.internal && this.text.value.trim() && !this.text.value.startsWith("/")) this.model.tellTyping(this.#id);
     this.#grow();

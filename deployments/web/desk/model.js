@@ -561,7 +561,7 @@ export class Model extends Emitter {
   /** Send what a draft says; it is on its way, or waits for the connection, when this returns. */
   send(id) {
     const { text, internal, channel } = this.draft(id);
-    if (!this.canSend(id) || (!internal && this.budget(id)?.over)) return false;
+    if (!this.canSend(id)) return false;
     const files = this.files.take(id);
     const said = text.trim() ? text : "";
     const item = this.outbox.add({ conversation: id, text: said, internal, channel, at: this.clock.now(), files });
@@ -572,8 +572,9 @@ export class Model extends Emitter {
     return true;
   }
 
-  /** Whether a draft can be sent as it is: the agent decides first about a file that was refused. */
+  /** Whether a draft can be sent as it is: its vendor takes it, and the agent decided about a file that was refused. */
   canSend(id) {
+    if (!this.draft(id).internal && this.budget(id)?.over) return false;
     const files = this.files.of(id);
     if (files.some((each) => each.state === "refused") || (files.length && !this.carriesFiles(id))) return false;
     return files.length > 0 || Boolean(this.draft(id).text.trim());

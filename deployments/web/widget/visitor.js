@@ -199,7 +199,7 @@ export class Visitor extends Emitter {
       this.talk.add(page.messages);
       this.talk.older = page.more;
     } catch (error) {
-      if (!(error instanceof LineBroken || error instanceof Refused)) throw error;
+      if (!(error.name === "LineBroken" || error instanceof Refused)) throw error;
     } finally {
       this.#loading = false;
       this.changed("talk");
@@ -322,7 +322,7 @@ export class Visitor extends Emitter {
       if (forAgents) params.for_agents = true;
       this.#stored(message, await this.#line.call("message.send", params));
     } catch (error) {
-      if (error instanceof LineBroken) {
+      if (error.name === "LineBroken") {
         // a file takes another way than the socket, which may be whole
         if (!this.#line.open || !message.file) return;
         message.breaks = (message.breaks ?? 0) + 1;
@@ -360,7 +360,7 @@ export class Visitor extends Emitter {
       }
       this.changed("talk");
     } catch (error) {
-      if (!(error instanceof LineBroken || error instanceof Refused)) throw error;
+      if (!(error.name === "LineBroken" || error instanceof Refused)) throw error;
     }
   }
 
@@ -399,7 +399,7 @@ export class Visitor extends Emitter {
       this.talk.add(page.messages);
       this.changed("talk");
     } catch (error) {
-      if (!(error instanceof LineBroken || error instanceof Refused)) throw error;
+      if (!(error.name === "LineBroken" || error instanceof Refused)) throw error;
     } finally {
       this.#filling = false;
     }
