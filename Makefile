@@ -6,7 +6,7 @@ ARGS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check docs load bench bench-intent soak chaos lock clean
+.PHONY: help run test check docs screenshots load bench bench-intent soak chaos lock clean
 
 help: ## Show the recipes
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -26,6 +26,9 @@ check: $(VENV)/test.stamp ## Lint, format, types, and the three storeys
 docs: $(VENV)/test.stamp ## Write the tables of docs/protocol.md anew, from the code
 	$(BIN)/python -m deployments.documents docs/protocol.md
 
+screenshots: $(VENV)/test.stamp ## Make the pictures of the documents anew (wants a Chromium)
+	$(BIN)/python -m tests.web.screenshots docs/pictures
+
 load: $(VENV)/run.stamp ## Drive a system of its own with a scenario (ARGS="black-friday --kill router@30s" and the like)
 	$(BIN)/raydesk load --start $(ARGS)
 
@@ -39,7 +42,8 @@ bench: $(VENV)/test.stamp ## Measure each rate, the limit, a routing decision an
 bench-intent: $(VENV)/bench.stamp ## Measure the intent model beside other batching servers
 	$(BIN)/python -m tests.bench.intent $(ARGS)
 
-soak: $(VENV)/test.stamp ## Send 200,000 texts, the strange ones among them, through the intent model
+soak: $(VENV)/test.stamp ## The slow tests; then 200,000 texts, the strange ones among them, through the intent model
+	$(BIN)/python -m pytest -m slow
 	$(BIN)/python -m tests.bench.intent_soak $(ARGS)
 
 # As above: whatever can be counted was right, or the status is 1.

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.bot.policy import Bot
-from models.bot.replies import load_replies
+from models.bot.replies import Replies, load_replies
 from models.intent.taxonomy import SHIPPED, Taxonomy, load_taxonomy
 
 if TYPE_CHECKING:
@@ -21,9 +21,16 @@ def make_bot(bot: "BotSettings", intent: "IntentSettings") -> Bot:
         InvalidTaxonomy: the artefact's intents cannot be read.
         InvalidReplies: the replies cannot be read, or are no replies to these intents.
     """
-    taxonomy = taxonomy_of(intent)
-    replies = load_replies(taxonomy, Path(bot.replies) if bot.replies else None)
-    return Bot(taxonomy, replies, misses_to_human=bot.misses)
+    return Bot(taxonomy_of(intent), replies_of(bot, intent), misses_to_human=bot.misses)
+
+
+def replies_of(bot: "BotSettings", intent: "IntentSettings") -> Replies:
+    """Return what the bot says where no admin said otherwise.
+
+    Raises:
+        InvalidTaxonomy, InvalidReplies: as `make_bot`.
+    """
+    return load_replies(taxonomy_of(intent), Path(bot.replies) if bot.replies else None)
 
 
 def taxonomy_of(intent: "IntentSettings") -> Taxonomy:

@@ -27,7 +27,7 @@ from typing import Any
 import msgspec
 
 from cluster.codec import decode_replies, encode_commands
-from models.domain.commands import AnyCommand, AnyReply, Moved, Receipt, Receive, Refusal
+from models.domain.commands import AnyCommand, AnyReply, Moved, Parted, Receipt, Receive, Refusal
 from models.domain.errors import BadRequest, Overloaded, RaydeskError, Unavailable, error_named
 from models.domain.ids import shard_of_slot, slot_of_contact
 from models.timeline.shard import slot_of
@@ -59,6 +59,18 @@ _REMEMBERED_MOVES = 10_000
 _LATE_FOR = 2.0
 #: What MessagePack raises for a value it has no form for, such as a number of more than 64 bits.
 _UNWRITABLE = (OverflowError, TypeError, ValueError)
+
+
+class _Returning:
+    """Tells the caller of a message that was sent back to where its contact came from."""
+
+    __slots__ = ("_on_reply",)
+
+    def __init__(self, on_reply: OnReply) -> None:
+        self._on_reply = on_reply
+
+    def __call__(self, token: Any, reply: AnyReply | RaydeskError) -> None:
+        self._on_reply(token, reply)
 
 
 class _Flight:
@@ -140,6 +152,8 @@ class RouterClient:
         self._closing = False
         self.batches = 0
         self.batched = 0
+        #: commands that were refused at once, as too many wait.
+        self.refused = 0
 
     @property
     def waiting(self) -> int:
@@ -176,10 +190,12 @@ class RouterClient:
                 command = self._resolved(command)
             lane = self._lanes[shard_of_slot(slot_of_contact(command.contact), self._shards)]
             if lane.late and lane.pending:
+                self.refused += 1
                 raise Overloaded(TOO_MANY)
         else:
             lane = self._lanes[shard_of_slot(slot_of(command), self._shards)]
         if len(lane.pending) >= self._queue_limit:
+            self.refused += 1
             raise Overloaded(TOO_MANY)
         give_up_at = asyncio.get_running_loop().time() + self._deadline_s
         lane.pending.append((command, on_reply, token, give_up_at))
@@ -244,6 +260,17 @@ class RouterClient:
         self._moved[message.contact] = moved.contact
         try:
             self.submit(message, on_reply, token)
+        except RaydeskError as error:
+            _tell(on_reply, token, error)
+
+    def _return(self, message: Receive, parted: Parted, on_reply: OnReply, token: Any) -> None:
+        """Ask where a contact is again, and forget where it was; once, so that this ends whatever is answered."""
+        self._moved.pop(parted.contact, None)
+        if isinstance(on_reply, _Returning):
+            _tell(on_reply, token, Unavailable("this contact is being joined or parted; send it again"))
+            return
+        try:
+            self.submit(msgspec.structs.replace(message, contact=parted.contact), _Returning(on_reply), token)
         except RaydeskError as error:
             _tell(on_reply, token, error)
 
@@ -366,8 +393,9 @@ class RouterClient:
         for (command, on_reply, token, _), reply in zip(entries, replies, strict=True):
             if isinstance(reply, Refusal):
                 _tell(on_reply, token, error_named(reply.name, reply.detail))
-            elif isinstance(reply, Moved) and isinstance(command, Receive):
-                self._follow(command, reply, on_reply, token)
+            elif isinstance(reply, Moved | Parted) and isinstance(command, Receive):
+                follow = self._follow if isinstance(reply, Moved) else self._return
+                follow(command, reply, on_reply, token)  # type: ignore[arg-type]
             else:
                 _tell(on_reply, token, reply)
 
@@ -389,6 +417,7 @@ def _size(command: AnyCommand) -> int:
         size = _ENVELOPE_BYTES + (len(text) if text.isascii() else 3 * len(text))
         for attached in getattr(command, "attachments", ()):
             size += _ENVELOPE_BYTES + len(attached.url) + len(attached.title) + len(attached.media_id)
+            size += len(attached.file)
         return size
     return _ENVELOPE_BYTES + sum(len(message) for message in getattr(command, "messages", ()))
 

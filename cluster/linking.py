@@ -14,8 +14,8 @@ them gets it; the other may keep a copy of the messages.
 
 from typing import Protocol
 
-from models.domain.commands import Adopt, AnyCommand, AnyReply, Done, Export, Exported, Move, Moved
-from models.domain.errors import Conflict, RaydeskError, Unavailable
+from models.domain.commands import Adopt, AnyCommand, AnyReply, Done, Export, Exported, Move, Moved, Part, Return
+from models.domain.errors import Conflict, NotFound, RaydeskError, Unavailable
 from models.domain.identity import Identity
 
 MAX_TRIES = 8
@@ -32,7 +32,7 @@ class Asks(Protocol):
 
 
 class Linker:
-    """Links identities to contacts, over any router client."""
+    """Links identities to contacts, joins contacts and parts them again, over any router client."""
 
     def __init__(self, router: Asks) -> None:
         """Ask ``router`` for everything."""
@@ -60,11 +60,65 @@ class Linker:
             if isinstance(adopted, Moved):
                 target = adopted.contact
             elif isinstance(adopted, Done):
-                if await self._moved(source, target, exported, adopted.conversation):
+                if await self._moved(source.account, source.contact, target, exported, adopted):
                     return target
             else:
                 raise _unexpected(adopted)
         raise Unavailable("this contact is writing; link it again in a moment", 1.0)
+
+    async def join(self, account: str, source: str, target: str, by: str) -> None:
+        """Let the contact ``source`` go on as the contact ``target``, because an agent says that they are one person.
+
+        Cancelled or failed half way, it can be repeated; `part` undoes it.
+
+        Raises:
+            Conflict: they are one already, or the target went on as another contact.
+            NotFound: nobody ever wrote as the source.
+            Unavailable: a router does not answer, or the contact wrote at every try.
+        """
+        for _ in range(MAX_TRIES):
+            source = await self._home(account, source)
+            if source == target:
+                raise Conflict("these two are one contact already")
+            exported = await self._export(account, source)
+            if not exported.identities:
+                raise NotFound("nobody has written as this contact")
+            adopted = await self._router.ask(_adoption_of_all(account, source, target, by, exported))
+            if isinstance(adopted, Moved):
+                raise Conflict("this contact went on as another one; look again")
+            if not isinstance(adopted, Done):
+                raise _unexpected(adopted)
+            if await self._moved(account, source, target, exported, adopted):
+                return
+        raise Unavailable("this contact is writing; join the two again in a moment", 1.0)
+
+    async def part(self, account: str, source: str, target: str, by: str) -> None:
+        """Undo a join: ``source`` answers for itself again, and ``target`` gives up what came with it.
+
+        What was said meanwhile stays with the target. Cancelled or failed half way, it can be repeated.
+
+        Raises:
+            Conflict: the source went on as another contact.
+            NotFound: nobody joined the two.
+            Unavailable: a router does not answer.
+        """
+        exported = await self._export(account, target)
+        joins = [each for each in exported.joined if each.contact == source]
+        if not joins:
+            raise NotFound("nobody joined these two")
+        if joins[-1].undone_ms:
+            return
+        going_on = exported.record.id if exported.record else ""
+        at_ms = joins[-1].at_ms
+        await self._router.ask(
+            Return(account=account, contact=source, left=target, by=by, at_ms=at_ms, conversation=going_on)
+        )
+        await self._router.ask(Part(account=account, contact=target, source=source, by=by, at_ms=at_ms))
+
+    async def holder(self, account: str, contact: str) -> str:
+        """Return the agent who holds the open conversation of a contact; empty: nobody does."""
+        record = (await self._export(account, contact)).record
+        return record.agent if record else ""
 
     async def _export(self, account: str, contact: str) -> Exported:
         reply = await self._router.ask(Export(account=account, contact=contact))
@@ -74,15 +128,16 @@ class Linker:
             return Exported(moved_to=reply.contact)
         raise _unexpected(reply)
 
-    async def _moved(self, source: Identity, target: str, exported: Exported, into_conversation: str) -> bool:
+    async def _moved(self, account: str, source: str, target: str, exported: Exported, adopted: Done) -> bool:
         """Take the last step; False means that more was written since the first one."""
         move = Move(
-            account=source.account,
-            contact=source.contact,
+            account=account,
+            contact=source,
             into=target,
             conversation=exported.record.id if exported.record else "",
-            into_conversation=into_conversation,
+            into_conversation=adopted.conversation,
             length=exported.length,
+            joined_ms=adopted.at_ms,
         )
         try:
             await self._router.ask(move)
@@ -119,6 +174,22 @@ def _adoption(source: Identity, target: str, exported: Exported) -> Adopt:
         external_id=source.external_id,
         record=exported.record,
         messages=exported.messages,
+        identities=exported.identities,
+    )
+
+
+def _adoption_of_all(account: str, source: str, target: str, by: str, exported: Exported) -> Adopt:
+    return Adopt(
+        account=account,
+        contact=target,
+        source=source,
+        channel="",
+        inbox="",
+        external_id="",
+        record=exported.record,
+        messages=exported.messages,
+        by=by,
+        identities=exported.identities,
     )
 
 

@@ -114,6 +114,15 @@ class Settings(BaseSettings):
             raise ValueError("\n".join(problems))
         return self
 
+    @property
+    def files_folder(self) -> Path | None:
+        """Where files are kept; None where none are taken."""
+        return self.store.files_folder if self.limits.file_bytes else None
+
+    def answer_within_s(self, account: str) -> float:
+        """Return the seconds within which a contact of an account shall get an answer."""
+        return self.accounts.get(account, AccountSettings()).answer_within_s
+
     def masked(self) -> dict[str, Any]:
         """Return everything as plain values, with ``********`` for each secret that is set."""
         return _masked(self)

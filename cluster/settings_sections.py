@@ -229,6 +229,16 @@ class StoreSettings(Section):
         description="When the embedded store calls fsync; `everysec` may lose a second at a power cut.",
     )
 
+    files_dir: str = Field(
+        default="",
+        max_length=4_096,
+        description="Folder of the files that people send; with several nodes a shared one, at the same path on each; "
+        "empty = `files` of data_dir beside the embedded store, none with your own.",
+    )
+    files_keep_free_bytes: Annotated[int, Field(ge=0)] = Field(
+        default=1_073_741_824, description="Bytes that files leave free on their disk; the embedded store needs them."
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _take_password_out_of_url(cls, given: object) -> object:
@@ -246,6 +256,19 @@ class StoreSettings(Section):
     def _absolute(cls, path: Path) -> Path:
         """Fix the folder at the start: actors run elsewhere."""
         return path.expanduser().absolute()
+
+    @field_validator("files_dir")
+    @classmethod
+    def _absolute_files(cls, path: str) -> str:
+        """Fix the folder at the start, as above."""
+        return str(Path(path).expanduser().absolute()) if path else ""
+
+    @property
+    def files_folder(self) -> Path | None:
+        """Where files are kept; None: there is no folder that all nodes are sure to share."""
+        if self.files_dir:
+            return Path(self.files_dir)
+        return self.data_dir / "files" if self.embedded else None
 
     @property
     def embedded(self) -> bool:
@@ -268,6 +291,12 @@ class LimitSettings(Section):
     logins_per_minute: Positive = Field(default=20, description="Login attempts a minute, per IP address and per user.")
     connects_per_minute: Positive = Field(
         default=600, description="Visitors a minute that one IP address may have told where to connect."
+    )
+    file_bytes: Annotated[int, Field(ge=0)] = Field(
+        default=10_485_760, description="Bytes in one file that somebody sends; 0 = no files are taken."
+    )
+    files_per_minute: Positive = Field(
+        default=30, description="Files a minute that one agent or visitor may send in, and the visitors of an address."
     )
 
 
@@ -326,6 +355,18 @@ class InboxSettings(Section):
         pattern=r"^https?://[^\s/@]+(/[^\s]*)?$",
         examples=["https://api.weixin.qq.com"],
         description="WeChat: base URL of the vendor's API.",
+    )
+    reply_budget: int = Field(
+        default=5,
+        ge=0,
+        le=1_000,
+        description="WeChat: answers that it takes after a message of the contact, refused beyond; 0 = do not count.",
+    )
+    reply_within_s: float = Field(
+        default=172_800.0,
+        gt=0,
+        le=31_536_000,
+        description="WeChat: seconds after a message of the contact within which it takes answers.",
     )
 
 

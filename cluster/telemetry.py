@@ -1,4 +1,8 @@
-"""What a running process tells about itself: counts, stage times, CPU; kept in the store with a short life."""
+"""What a running process tells about itself: counts, stage times, CPU; kept in the store with a short life.
+
+Percentiles come twice: since the process began, and as buckets of the last minute or two, which add up across
+processes.
+"""
 
 import asyncio
 import logging
@@ -15,6 +19,7 @@ from redis.asyncio import Redis
 
 from cluster.store import keys
 from cluster.store.valkey import STORE_DOWN
+from models.board.buckets import added, bucket_of
 
 log = logging.getLogger(__name__)
 #: A second between two reports; a reader takes a process for gone after five.
@@ -22,13 +27,23 @@ REPORT_EVERY_S = 1.0
 ALIVE_S = 5
 _LONGEST_US = 60_000_000
 _DIGITS = 2
+#: What was recorded lately is at least as long ago as this, and at most twice as long.
+_LATELY_S = 60.0
 
 
 class Meter:
-    """Counts and stage times of one process; recorded per batch, never per message."""
+    """Counts and stage times of one process; recorded per batch, never per message.
 
-    def __init__(self) -> None:
+    Args:
+        monotonic: a clock in seconds that never steps back.
+    """
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.counts: dict[str, int] = {}
+        self._monotonic = monotonic
+        self._turned_at = monotonic()
+        self._lately: dict[str, dict[int, int]] = {}
+        self._before: dict[str, dict[int, int]] = {}
         self._stages: dict[str, HdrHistogram] = {}
         self._sums_us: dict[str, int] = {}
 
@@ -45,9 +60,18 @@ class Meter:
             self._sums_us[stage] = 0
         histogram.record_value(min(max(elapsed_us, 1), _LONGEST_US))
         self._sums_us[stage] += elapsed_us
+        lately = self._lately.get(stage)
+        if lately is None:
+            lately = self._lately[stage] = {}
+        bucket = bucket_of(elapsed_us)
+        lately[bucket] = lately.get(bucket, 0) + 1
 
     def report(self) -> dict[str, Any]:
-        """Return all counts, and each stage's passes, total and percentiles in milliseconds since the start."""
+        """Return all counts, and each stage's passes, total and percentiles in milliseconds since the start.
+
+        ``lately`` has for each stage the buckets of microseconds (`models.board.buckets`) of the last one or two
+        minutes.
+        """
         stages: dict[str, dict[str, Any]] = {
             stage: {
                 "n": histogram.get_total_count(),
@@ -57,7 +81,16 @@ class Meter:
             }
             for stage, histogram in self._stages.items()
         }
-        return {"counts": dict(self.counts), "stages": stages}
+        return {"counts": dict(self.counts), "stages": stages, "lately": self._recent()}
+
+    def _recent(self) -> dict[str, dict[int, int]]:
+        now = self._monotonic()
+        if now - self._turned_at >= _LATELY_S:
+            self._before = self._lately if now - self._turned_at < 2 * _LATELY_S else {}
+            self._lately = {}
+            self._turned_at = now
+        names = self._lately.keys() | self._before.keys()
+        return {name: added((self._before.get(name, {}), self._lately.get(name, {}))) for name in sorted(names)}
 
 
 class Beacon:

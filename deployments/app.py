@@ -3,6 +3,7 @@
 ``serve run deployments.app:app`` and ``raydesk up`` use the same ``build``.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -17,12 +18,15 @@ from cluster.actors import DISPATCHER, INTENT_MODEL, NamedActor, router_client
 from cluster.gateways import LiveGateways
 from cluster.settings import Settings, load_settings
 from cluster.store.directory import Directory
+from cluster.store.files import make_file_store
 from cluster.store.reading import Reading
 from cluster.store.valkey import connect
+from deployments.attaching import Attaching
 from deployments.channels.catalogue import make_channels
 from deployments.channels.webhook import webhook_routes
 from deployments.desk_about import make_desk_about
 from deployments.desk_methods import DeskMethods
+from deployments.file_sweep import keep_sweeping
 from deployments.http.parts import IngressParts
 from deployments.ingress import Ingress
 from deployments.intent import IntentModel
@@ -53,6 +57,9 @@ def make_ingress_parts(
     router = router_client(settings)
     dispatcher = NamedActor(DISPATCHER, settings.ray.namespace)
     channels = make_channels(settings, time.time)
+    directory = Directory(redis)
+    signer = TokenSigner(settings.security.secret_key.get_secret_value())
+    files = make_file_store(settings, redis)
 
     async def set_presence(account: str, agent: str, status: str, reason: str) -> None:
         await dispatcher.call("set_presence", account, agent, status, reason)
@@ -62,9 +69,12 @@ def make_ingress_parts(
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
+        sweeping = asyncio.ensure_future(keep_sweeping(files, directory)) if files is not None else None
         try:
             yield
         finally:
+            if sweeping is not None:
+                sweeping.cancel()
             await router.aclose()
             for channel in channels.values():
                 await channel.aclose()
@@ -75,18 +85,21 @@ def make_ingress_parts(
         settings=settings,
         redis=redis,
         router=router,
-        directory=Directory(redis),
-        signer=TokenSigner(settings.security.secret_key.get_secret_value()),
+        directory=directory,
+        signer=signer,
         gateways=LiveGateways(redis, monotonic=time.monotonic),
         rpc=DeskMethods(
             router=router,
             set_presence=set_presence,
             reading=Reading(redis),
             about=make_desk_about(settings, redis, who_is_here),
+            attaching=Attaching(signer, time.time),
             text_bytes=settings.limits.text_bytes,
         ).rpc,
         channel_routers=[webhook_routes(channels, router)],
         intent=None if intent is None else IntentClient(intent),
+        files=files,
+        here=who_is_here,
         running=lambda: open_parts,
     )
 

@@ -13,8 +13,22 @@ import msgspec
 from cluster.clients import RouterClient
 from cluster.store.reading import Reading
 from cluster.store.valkey import STORE_DOWN
+from deployments.attaching import Attaching
 from deployments.desk_about import DeskAbout
-from models.domain.commands import Accept, AnyCommand, Decline, Receipt, Reopen, Resolve, Say, Snooze, Transfer
+from deployments.desk_contacts import DeskContacts
+from models.domain.commands import (
+    Accept,
+    AnyCommand,
+    Decline,
+    Receipt,
+    Reopen,
+    Resolve,
+    Say,
+    Snooze,
+    Tag,
+    TakeOver,
+    Transfer,
+)
 from models.domain.errors import NotFound, RaydeskError, TooLarge, Unavailable
 from models.domain.ids import is_conversation_id, message_id
 from models.protocol import jsonrpc, methods
@@ -44,6 +58,7 @@ class DeskMethods:
         set_presence: tells the dispatcher (account, agent, status, reason).
         reading: reads the store.
         about: tells what stands around a desk.
+        attaching: checks the files that a message brings.
         text_bytes: the longest text, in bytes of UTF-8.
     """
 
@@ -54,11 +69,13 @@ class DeskMethods:
         set_presence: PresenceSetter,
         reading: Reading,
         about: DeskAbout,
+        attaching: Attaching,
         text_bytes: int,
     ) -> None:
         self._router = router
         self._set_presence = set_presence
         self._reading = reading
+        self._attaching = attaching
         self._text_bytes = text_bytes
         self._openrpc = openrpc_document("http")
         self.table: dict[str, Run] = {
@@ -70,10 +87,13 @@ class DeskMethods:
             "conversation.resolve": self._resolve,
             "conversation.reopen": self._reopen,
             "conversation.snooze": self._snooze,
+            "conversation.take_over": self._take_over,
             "conversation.note": self._note,
+            "conversation.tag": self._tag,
             "presence.set": self._presence,
             "history.page": self._history,
             **about.table,
+            **DeskContacts(router).table,
         }
         if self.table.keys() != methods.http_methods().keys():
             raise TypeError("the methods of POST /rpc and their handlers differ")
@@ -129,26 +149,24 @@ class DeskMethods:
         return self._openrpc
 
     async def _send(self, claims: AgentClaims, params: methods.Say) -> methods.ReceiptResult:
-        return await self._say(
-            claims, params.conversation, params.client_id, params.text, channel=params.channel, reply_to=params.reply_to
-        )
+        return await self._say(claims, params, channel=params.channel, reply_to=params.reply_to)
 
     async def _note(self, claims: AgentClaims, params: methods.Note) -> methods.ReceiptResult:
-        return await self._say(claims, params.conversation, params.client_id, params.text, internal=True)
+        return await self._say(claims, params, internal=True)
 
-    async def _say(
-        self, claims: AgentClaims, conversation: str, client_id: str, text: str, **more: Any
-    ) -> methods.ReceiptResult:
+    async def _say(self, claims: AgentClaims, params: methods.Say | methods.Note, **more: Any) -> methods.ReceiptResult:
+        text = params.text
         if len(text) * 4 > self._text_bytes and len(text.encode()) > self._text_bytes:
             raise TooLarge(f"the text has more than {self._text_bytes} bytes")
         reply = await self._router.ask(
             Say(
                 account=claims.account,
-                conversation=self._conversation(conversation),
+                conversation=self._conversation(params.conversation),
                 by=claims.agent,
                 role=claims.role,
-                client_id=client_id,
+                client_id=params.client_id,
                 text=text,
+                attachments=self._attaching.by_agent(claims, text, params.attachments),
                 received_at_ms=time.time_ns() // 1_000_000,
                 **more,
             )
@@ -184,6 +202,10 @@ class DeskMethods:
         name = self._conversation(params.conversation)
         return await self._ask(Reopen(account=claims.account, conversation=name, by=claims.agent, role=claims.role))
 
+    async def _take_over(self, claims: AgentClaims, params: methods.ConversationRef) -> methods.Ok:
+        name = self._conversation(params.conversation)
+        return await self._ask(TakeOver(account=claims.account, conversation=name, by=claims.agent, role=claims.role))
+
     async def _snooze(self, claims: AgentClaims, params: methods.SnoozeUntil) -> methods.Ok:
         return await self._ask(
             Snooze(
@@ -192,6 +214,18 @@ class DeskMethods:
                 by=claims.agent,
                 role=claims.role,
                 until_ms=params.until_ms,
+            )
+        )
+
+    async def _tag(self, claims: AgentClaims, params: methods.Retag) -> methods.Ok:
+        return await self._ask(
+            Tag(
+                account=claims.account,
+                conversation=self._conversation(params.conversation),
+                by=claims.agent,
+                role=claims.role,
+                add=tuple(params.add),
+                remove=tuple(params.remove),
             )
         )
 

@@ -19,21 +19,23 @@ from cluster.clients import RouterClient
 from cluster.codec import encode_desk_report
 from cluster.gateways import gateway_url
 from cluster.settings import Settings
-from cluster.store import keys
+from cluster.store.following import Following
 from cluster.store.gathering import GatheringByAccount
 from cluster.store.reading import Reading
-from cluster.store.seen import tell_seen
 from cluster.store.valkey import STORE_DOWN, connect
 from cluster.telemetry import Beacon, Meter
+from deployments.attaching import Attaching
 from deployments.desk_about import make_desk_about
 from deployments.desk_methods import DeskMethods
 from deployments.process import give_way_to_ray, settle_garbage_collector
+from deployments.sockets.acks import Acks
 from deployments.sockets.desk_session import DeskSession
 from deployments.sockets.flusher import Flusher
 from deployments.sockets.hub import Hub
 from deployments.sockets.lifetimes import TICK_S, Lifetimes
 from deployments.sockets.session import Session
 from deployments.sockets.visitor_session import VisitorSession
+from models.administration.hours import Hours
 from models.domain.commands import AnyCommand, AnyReply
 from models.domain.errors import RaydeskError, Unavailable
 from models.protocol.methods import Ok
@@ -78,15 +80,18 @@ class GatewayActor:
         self._redis = connect(settings.store)
         self.hub = Hub(connect(settings.store, protocol=2))
         self.reading = Reading(self._redis)
+        self.following = Following(self._redis, settings.accounts)
         self.signer = TokenSigner(settings.security.secret_key.get_secret_value())
         self.openrpc = {door: openrpc_document(door) for door in ("desk", "visitor")}
         self.router = router or router_client(settings)
         self._dispatcher = dispatcher or NamedActor(DISPATCHER, settings.ray.namespace)
+        self.attaching = Attaching(self.signer, time.time)
         self.desk_methods = DeskMethods(
             router=self.router,
             set_presence=self._set_presence,
             reading=self.reading,
             about=make_desk_about(settings, self._redis, self._who_is_here),
+            attaching=self.attaching,
             text_bytes=settings.limits.text_bytes,
         )
         self.meter = Meter()
@@ -102,8 +107,7 @@ class GatewayActor:
         self._desks = OpenDesks(self._name, time.time_ns())
         self._desks_changed = asyncio.Event()
         self._presences = GatheringByAccount(self._tell_presences, most=_MOST_PRESENCES)
-        self._desk_acks: dict[tuple[str, str], int] = {}
-        self._visit_acks: dict[tuple[str, str], str] = {}
+        self.acks = Acks(self._redis)
         self._server: asyncio.Server | None = None
         self._beacon = Beacon(self._redis, "gateway", self._name, self._describe)
         self._draining = False
@@ -115,6 +119,7 @@ class GatewayActor:
             asyncio.ensure_future(self._report_desks()),
             asyncio.ensure_future(self._watch_over()),
             asyncio.ensure_future(self._write_acks()),
+            asyncio.ensure_future(self.following.run()),
         ]
 
     async def _serve(self) -> None:
@@ -157,7 +162,7 @@ class GatewayActor:
         await self.router.aclose()
         for session in tuple(self._sessions):
             session.close(WSCloseCode.SERVICE_RESTART, b"gateway restarts; reconnect and resume")
-        await self._flush_acks()
+        await self.acks.flush()
         for task in self._tasks:
             task.cancel()
         await self.hub.aclose()
@@ -219,14 +224,9 @@ class GatewayActor:
             return wanted
         return await self.reading.presence(claims.account, claims.agent)
 
-    def desk_acked(self, claims: AgentClaims, cursor: int) -> None:
-        """Remember the highest cursor that a desk of this agent confirmed; written within a second."""
-        desk = (claims.account, claims.agent)
-        self._desk_acks[desk] = max(cursor, self._desk_acks.get(desk, 0))
-
-    def visit_acked(self, account: str, contact: str, message: str) -> None:
-        """Remember the newest message that a contact has seen; written within a second."""
-        self._visit_acks[account, contact] = message
+    async def hours_of(self, account: str, inbox: str) -> Hours | None:
+        """Return when somebody is there for the visitors of an inbox; None: always."""
+        return self.following.hours(account, inbox)
 
     def ask_quietly(self, session: Session, command: AnyCommand, call_id: Any) -> None:
         """Ask a router for something that is not worth repeating, such as showing that somebody types."""
@@ -287,30 +287,11 @@ class GatewayActor:
         while True:
             await asyncio.sleep(_ACKS_S)
             try:
-                await self._flush_acks()
+                await self.acks.flush()
             except STORE_DOWN as error:
                 log.debug("acks wait for the store: %s", error)
             except Exception:
                 log.exception("could not write the acks")
-
-    async def _flush_acks(self) -> None:
-        desks, self._desk_acks = self._desk_acks, {}
-        visits, self._visit_acks = self._visit_acks, {}
-        if not desks and not visits:
-            return
-        pipeline = self._redis.pipeline(transaction=False)
-        for (account, agent), cursor in desks.items():
-            pipeline.hset(keys.desk_acked(account), agent, str(cursor))
-        for (account, contact), message in visits.items():
-            pipeline.hset(keys.visit_acked(account), contact, message)
-        try:
-            await pipeline.execute()
-            await tell_seen(self._redis, visits)
-        except STORE_DOWN:
-            for desk, cursor in desks.items():
-                self._desk_acks[desk] = max(cursor, self._desk_acks.get(desk, 0))
-            self._visit_acks = visits | self._visit_acks
-            raise
 
     def _describe(self) -> dict[str, Any]:
         return {
@@ -321,5 +302,6 @@ class GatewayActor:
             "waiting": self.router.waiting,
             "batches": self.router.batches,
             "batched": self.router.batched,
+            "refused": self.router.refused,
             **self.meter.report(),
         }

@@ -10,10 +10,14 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
+from cluster.store.following import Following
+from deployments.http.administration import ADMINISTRATION_TYPES, AdministrationRoutes
+from deployments.http.board import BOARD_TYPES, BoardRoutes
 from deployments.http.callers import Callers
 from deployments.http.connect import CONNECT_PATH, ConnectRoutes
 from deployments.http.conversations import ConversationRoutes, MessagePage
 from deployments.http.demo_shop import DemoShopRoutes, has_demo_shop
+from deployments.http.files import FILE_TYPES, UPLOAD, FileRoutes
 from deployments.http.identities import IdentityRoutes
 from deployments.http.intent import INTENT_TYPES, IntentRoutes
 from deployments.http.lean import LeanWay
@@ -34,12 +38,13 @@ API_VERSION = "1"
 
 def build_ingress(parts: IngressParts) -> FastAPI:
     """Build the whole HTTP application; needs no Ray."""
-    callers, inboxes, links = Callers(parts), Inboxes(parts.settings), Links(parts.router)
+    following = Following(parts.redis, parts.settings.accounts)
+    callers, inboxes, links = Callers(parts), Inboxes(parts.settings, following), Links(parts.router)
     connect = ConnectRoutes(parts, callers, inboxes, links)
 
     @asynccontextmanager
     async def running(_: FastAPI) -> AsyncGenerator[None]:
-        async with parts.running():
+        async with parts.running(), following.kept():
             yield
 
     app = FastAPI(
@@ -52,8 +57,12 @@ def build_ingress(parts: IngressParts) -> FastAPI:
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(LastResort),
-            Middleware(BodyLimit, max_bytes=parts.settings.limits.body_bytes),
-            Middleware(OpenToPages, path=CONNECT_PATH),
+            Middleware(OpenToPages, paths=(CONNECT_PATH, UPLOAD, f"{UPLOAD}/")),
+            Middleware(
+                BodyLimit,
+                max_bytes=parts.settings.limits.body_bytes,
+                larger={UPLOAD: parts.settings.limits.file_bytes},
+            ),
             Middleware(LeanWay, path=CONNECT_PATH, answer=connect.answer),
         ],
         # spans and metrics that nobody collects cost as much as the route itself
@@ -66,7 +75,10 @@ def build_ingress(parts: IngressParts) -> FastAPI:
         MessageRoutes(parts, callers, inboxes, links),
         IdentityRoutes(parts, callers, inboxes, links),
         ConversationRoutes(parts, callers),
+        FileRoutes(parts, callers, inboxes),
         IntentRoutes(parts, callers),
+        BoardRoutes(parts, callers),
+        AdministrationRoutes(parts, callers),
         SystemRoutes(parts, callers),
         PageRoutes(parts.settings, WebFolder()),
     ):
@@ -75,7 +87,9 @@ def build_ingress(parts: IngressParts) -> FastAPI:
         app.include_router(DemoShopRoutes(parts.settings).router)
     for router in parts.channel_routers:
         app.include_router(router)
-    app.openapi = openapi_builder(app, (*WIRE_TYPES, *INTENT_TYPES, MessagePage, ConversationRecord))
+    app.state.following = following
+    own = (*INTENT_TYPES, *FILE_TYPES, *BOARD_TYPES, *ADMINISTRATION_TYPES)
+    app.openapi = openapi_builder(app, (*WIRE_TYPES, *own, MessagePage, ConversationRecord))
     return app
 
 

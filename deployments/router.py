@@ -25,14 +25,17 @@ from redis.exceptions import RedisError
 
 from cluster.actors import DISPATCHER, Calls, NamedActor, own_address
 from cluster.bot import make_bot
+from cluster.budgets import reply_budgets
 from cluster.codec import decode_commands, encode_placements, encode_replies
 from cluster.direct import DirectServer, Whereabouts
 from cluster.settings import Settings
 from cluster.store.directory import Directory
+from cluster.store.following import Following
 from cluster.store.timeline import TimelineStore
 from cluster.store.valkey import STORE_DOWN, connect
 from cluster.telemetry import Beacon, Meter
 from deployments.bot_sweep import BotSweep
+from deployments.own_wording import OwnWording
 from deployments.process import give_way_to_ray, settle_garbage_collector
 from deployments.understanding import Hearing, IntentOfThisSystem, Understands
 from models.domain.commands import AnyCommand, AnyReply, Exported
@@ -80,10 +83,19 @@ class RouterActor:
         self._slots = slots_of_shard(shard, settings.router.count)
         self._name = str(shard)
         self._redis = connect(settings.store)
-        self._store = TimelineStore(self._redis, log_entries=settings.store.log_entries)
-        self._core = core or Shard(
-            entropy=os.urandom, cached_contacts=settings.router.cached_contacts, bot=_bot_part(settings)
+        self._store = TimelineStore(
+            self._redis, log_entries=settings.store.log_entries, answer_within_s=settings.answer_within_s
         )
+        bot = _bot_part(settings)
+        self._core = core or Shard(
+            entropy=os.urandom,
+            cached_contacts=settings.router.cached_contacts,
+            bot=bot,
+            budgets=reply_budgets(settings),
+        )
+        # what an admin has the bot say counts from the next turn on
+        following = Following(self._redis, settings.accounts, changed=lambda account: wording.take(account))
+        wording = OwnWording(settings, bot, following)
         self._epoch = 0
         self._claimed: set[str] = set()
         self._arrived: list[tuple[list[AnyCommand], asyncio.Future[bytes]]] = []
@@ -116,6 +128,7 @@ class RouterActor:
             asyncio.ensure_future(self._tell_dispatcher()),
             asyncio.ensure_future(self._beacon.run()),
             asyncio.ensure_future(sweep.run()),
+            asyncio.ensure_future(following.run()),
         ]
 
     async def apply(self, sender: str, generation: int, number: int, payload: bytes) -> bytes:
@@ -232,6 +245,7 @@ class RouterActor:
         except BaseException as error:
             # with the next epoch all that is remembered is dropped
             self._epoch = 0
+            self.meter.count("turns_failed")
             # what came behind a failed batch must not overtake it when that is repeated
             self._order.break_all()
             self._let_early_look()
@@ -248,6 +262,9 @@ class RouterActor:
             if not future.done():
                 future.set_result(encode_replies(replies[at : at + len(batch)]))
             at += len(batch)
+            # the first of a batch has waited longest
+            if received_at_ms := getattr(batch[0], "received_at_ms", 0) if batch else 0:
+                self.meter.record("stored", time.time() - received_at_ms / 1000)
         self.meter.count("messages", len(commands))
         self.meter.count("turns")
         self.meter.record("turn", time.perf_counter() - started)

@@ -1,41 +1,33 @@
 """Who may come in: accounts, the users of each with their passwords, and API keys.
 
-* A password is kept as an argon2id hash (RFC 9106) only. Checking one takes the same work for a user
-  that does not exist, and it runs in a thread, at most a few at a time: a flood of log-ins is refused
-  with `Overloaded` before it can take the memory or the cores.
+* A password is kept as a hash only (`cluster.store.passwords`). Checking one takes the same work for a user
+  that does not exist.
 * An API key is shown once and kept as a SHA-256: it has 256 random bits, so a slow hash would add nothing.
 * Changes of one user are compare-and-set: two at the same time never lose one of them.
 * Each is noted for those who follow all users (`cluster.store.user_changes`).
 """
 
-import asyncio
 import hmac
 import secrets
 import time
-import unicodedata
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import TypeVar, cast
+from typing import cast
 
 import msgspec
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 from redis.asyncio import Redis
 from redis.exceptions import WatchError
 
 from cluster.store import keys
+from cluster.store.passwords import Passwords
 from cluster.store.user_changes import UserChanges, note, read_changes
+from cluster.store.user_record import StoredUser, decode_user, encode_user, new_user
 from models.domain.agent import User, check_user
-from models.domain.errors import BadRequest, Conflict, NotFound, Overloaded, Unauthorized
+from models.domain.errors import Conflict, NotFound, Unauthorized
 
-MIN_PASSWORD_CHARS = 8
-MAX_PASSWORD_CHARS = 1024
-"""A longer text is no password but an attempt to make hashing dear."""
 API_KEY_PREFIX = "rdk_"
 _API_KEY_CHARS = len(API_KEY_PREFIX) + 16 + 1 + 64
-_HASHING_AT_ONCE = 4
-"""Each takes 64 MiB and tens of milliseconds of a core."""
-_HASHING_WAITING = 64
 _FORGOTTEN_AT_ONCE = 500
 
 
@@ -55,14 +47,6 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     created_at_ms: int
 
 
-class _StoredUser(User, frozen=True, kw_only=True, omit_defaults=True):
-    password_hash: str
-    password_set_s: int
-
-    def public(self) -> User:
-        return User(name=self.name, role=self.role, skills=self.skills, capacity=self.capacity, active=self.active)
-
-
 class _StoredKey(ApiKey, frozen=True, kw_only=True):
     sha256: str
 
@@ -70,8 +54,6 @@ class _StoredKey(ApiKey, frozen=True, kw_only=True):
         return ApiKey(id=self.id, account=self.account, label=self.label, created_at_ms=self.created_at_ms)
 
 
-_T = TypeVar("_T")
-_user = msgspec.json.Decoder(_StoredUser)
 _key = msgspec.json.Decoder(_StoredKey)
 
 
@@ -89,11 +71,8 @@ class Directory:
             now: gives the Unix time in seconds.
         """
         self._redis = redis
-        self._hasher = hasher or PasswordHasher()
+        self.passwords = Passwords(hasher)
         self._now = now
-        self._slots = asyncio.Semaphore(_HASHING_AT_ONCE)
-        self._waiting = 0
-        self._decoy: str | None = None
 
     # -- accounts
 
@@ -116,13 +95,9 @@ class Directory:
             Conflict: the name is taken.
         """
         check_user(user)
-        stored = _StoredUser(
-            **msgspec.structs.asdict(user),
-            password_hash=await self._hash(_checked_password(password)),
-            password_set_s=int(self._now()),
-        )
+        stored = new_user(user, await self.passwords.hash(password), int(self._now()))
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hsetnx(keys.users(account), user.name, cast("str", msgspec.json.encode(stored)))
+            pipe.hsetnx(keys.users(account), user.name, encode_user(stored))
             note(pipe, account, user.name)
             added, _ = await pipe.execute()
         if not added:
@@ -135,7 +110,7 @@ class Directory:
             BadRequest: the password is not allowed.
             NotFound: no such user.
         """
-        hashed = await self._hash(_checked_password(password))
+        hashed = await self.passwords.hash(password)
         changed_s = int(self._now())
         await self._change(
             account,
@@ -154,6 +129,21 @@ class Directory:
         await self._change(
             account, user.name, lambda stored: msgspec.structs.replace(stored, **msgspec.structs.asdict(user))
         )
+
+    async def set_skills(self, account: str, name: str, skills: Sequence[str]) -> User:
+        """Put a user into other skill groups; all else of it stays, whoever changes that meanwhile.
+
+        Raises:
+            BadRequest: a skill is not allowed.
+            NotFound: no such user.
+        """
+        wanted = tuple(dict.fromkeys(skills))
+        check_user(User(name=name, skills=wanted))
+        await self._change(account, name, lambda stored: msgspec.structs.replace(stored, skills=wanted))
+        user = await self.get(account, name)
+        if user is None:
+            raise NotFound(f"no user {name!r}")
+        return user
 
     async def remove(self, account: str, name: str) -> None:
         """Take a user out; what is on its desk is handed on as when it goes away.
@@ -203,7 +193,7 @@ class Directory:
     async def list(self, account: str) -> Sequence[User]:
         """Return all users of an account by name, active or not."""
         found = cast("dict[bytes, bytes]", await self._redis.hgetall(keys.users(account)))  # type: ignore[misc]
-        return sorted((_user.decode(data).public() for data in found.values()), key=lambda user: user.name)
+        return sorted((decode_user(data).public() for data in found.values()), key=lambda user: user.name)
 
     async def verify(self, account: str, name: str, password: str) -> User | None:
         """Return the user if the password is right and it may log in, else None.
@@ -213,14 +203,13 @@ class Directory:
         Raises:
             Overloaded: too many passwords are being checked already.
         """
-        decoy = await self._decoy_hash()
+        decoy = await self.passwords.decoy()
         stored = await self._stored(account, name)
-        plain = _normal(password[: MAX_PASSWORD_CHARS + 1])
-        matches = await self._matches(stored.password_hash if stored else decoy, plain)
-        if stored is None or not matches or len(password) > MAX_PASSWORD_CHARS or not stored.active:
+        matches = await self.passwords.matches(stored.password_hash if stored else decoy, password)
+        if stored is None or not matches or not stored.active:
             return None
-        if self._hasher.check_needs_rehash(stored.password_hash):
-            await self._rehash(account, stored, plain)
+        if self.passwords.is_outdated(stored.password_hash):
+            await self._rehash(account, stored, password)
         return stored.public()
 
     async def session_user(self, account: str, name: str, session_started_s: int) -> User:
@@ -282,11 +271,11 @@ class Directory:
 
     # -- how
 
-    async def _stored(self, account: str, name: str) -> _StoredUser | None:
+    async def _stored(self, account: str, name: str) -> StoredUser | None:
         data = await self._redis.hget(keys.users(account), name)  # type: ignore[misc]
-        return None if data is None else _user.decode(cast("bytes", data))
+        return None if data is None else decode_user(cast("bytes", data))
 
-    async def _change(self, account: str, name: str, change: Callable[[_StoredUser], _StoredUser]) -> None:
+    async def _change(self, account: str, name: str, change: Callable[[StoredUser], StoredUser]) -> None:
         """Replace a user's record, again if somebody else did meanwhile."""
         where = keys.users(account)
         while True:
@@ -296,7 +285,7 @@ class Directory:
                 if data is None:
                     raise NotFound(f"no user {name!r}")
                 pipe.multi()
-                pipe.hset(where, name, cast("str", msgspec.json.encode(change(_user.decode(cast("bytes", data))))))
+                pipe.hset(where, name, encode_user(change(decode_user(cast("bytes", data)))))
                 note(pipe, account, name)
                 try:
                     await pipe.execute()
@@ -304,54 +293,16 @@ class Directory:
                     continue
                 return
 
-    async def _rehash(self, account: str, seen: _StoredUser, plain: str) -> None:
+    async def _rehash(self, account: str, seen: StoredUser, password: str) -> None:
         """Bring a hash to today's parameters, unless the password was changed meanwhile."""
-        hashed = await self._hash(plain)
+        hashed = await self.passwords.rehash(password)
 
-        def replace(user: _StoredUser) -> _StoredUser:
+        def replace(user: StoredUser) -> StoredUser:
             if user.password_hash != seen.password_hash:
                 return user
             return msgspec.structs.replace(user, password_hash=hashed)
 
         await self._change(account, seen.name, replace)
-
-    async def _decoy_hash(self) -> str:
-        if self._decoy is None:
-            self._decoy = await self._hash(secrets.token_hex(16))
-        return self._decoy
-
-    async def _hash(self, plain: str) -> str:
-        return await self._in_thread(lambda: self._hasher.hash(plain))
-
-    async def _matches(self, hashed: str, plain: str) -> bool:
-        def verify() -> bool:
-            try:
-                return self._hasher.verify(hashed, plain)
-            except (VerificationError, InvalidHashError):
-                return False
-
-        return await self._in_thread(verify)
-
-    async def _in_thread(self, work: Callable[[], _T]) -> _T:
-        if self._waiting >= _HASHING_WAITING:
-            raise Overloaded("too many log-ins at once", 2.0)
-        self._waiting += 1
-        try:
-            async with self._slots:
-                return await asyncio.to_thread(work)
-        finally:
-            self._waiting -= 1
-
-
-def _checked_password(password: str) -> str:
-    if not MIN_PASSWORD_CHARS <= len(password) <= MAX_PASSWORD_CHARS:
-        raise BadRequest(f"a password has {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters")
-    return _normal(password)
-
-
-def _normal(password: str) -> str:
-    """Give the same password typed on different keyboards the same characters (RFC 8265, section 4.2)."""
-    return unicodedata.normalize("NFC", password)
 
 
 def _digest(key: str) -> str:

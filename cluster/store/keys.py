@@ -31,6 +31,11 @@ def cases(account: str, contact_id: str) -> str:
     return f"{{{account}}}:cases:{contact_id}"
 
 
+def conversations(account: str) -> str:
+    """List of all the account's conversations, newest first: what a search goes through."""
+    return f"{{{account}}}:conversations"
+
+
 def desk_log(account: str, agent: str) -> str:
     """Stream of an agent's events; entry ``0-n`` has cursor ``n`` and field ``e``, a JSON array of events."""
     return f"{{{account}}}:desk:{agent}"
@@ -59,6 +64,16 @@ def visit_channel(account: str, contact_id: str) -> str:
 def waiting(account: str) -> str:
     """Sorted set of waiting conversations by the Unix millisecond since when they wait."""
     return f"{{{account}}}:waiting"
+
+
+def queue(account: str, skill: str) -> str:
+    """Sorted set of those of ``waiting`` that ask for one skill, empty for none: the queue of its skill group."""
+    return f"{{{account}}}:queue:{skill}"
+
+
+def agent_seen(account: str) -> str:
+    """Hash contact -> id of its newest message that an agent has seen."""
+    return f"{{{account}}}:agent-seen"
 
 
 def held(account: str) -> str:
@@ -111,6 +126,26 @@ def outbox_reports(account: str) -> str:
     return f"{{{account}}}:outbox-reports"
 
 
+def file(account: str, file_id: str) -> str:
+    """Hash of a file: field ``r`` holds its record as JSON, a field per contact who may read it the message's id."""
+    return f"{{{account}}}:file:{file_id}"
+
+
+def files_unsent(account: str) -> str:
+    """Sorted set of files that no message has brought yet, by the Unix millisecond at which they came in."""
+    return f"{{{account}}}:files-unsent"
+
+
+def tags(account: str) -> str:
+    """Sorted set of the tags in use by the Unix millisecond at which each was used last; bounded."""
+    return f"{{{account}}}:tags"
+
+
+def hour(account: str, number: int) -> str:
+    """Hash of what was counted in the hour ``number`` since the Unix epoch -> how often; see `models.board.hours`."""
+    return f"{{{account}}}:hour:{number}"
+
+
 def canned(account: str) -> str:
     """Hash name -> text of the answers that an account keeps ready for its agents."""
     return f"{{{account}}}:canned"
@@ -124,6 +159,21 @@ def users(account: str) -> str:
 def users_changed(account: str) -> str:
     """Stream of the names of users that changed; field ``n``. What they are now is in ``users``."""
     return f"{{{account}}}:users-changed"
+
+
+def administration(account: str, section: str) -> str:
+    """Hash name -> JSON of what an admin said in a section: teams, skills, inboxes, hours, replies."""
+    return f"{{{account}}}:administration:{section}"
+
+
+def administration_revision(account: str) -> str:
+    """Counter of the changes that admins made: who follows them reads the sections when it has grown."""
+    return f"{{{account}}}:administration-revision"
+
+
+def audit(account: str) -> str:
+    """Stream of the changes that admins made; field ``e`` is the JSON of one, its id is that of the entry."""
+    return f"{{{account}}}:audit"
 
 
 def alive(kind: str, name: str) -> str:

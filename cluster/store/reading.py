@@ -73,13 +73,15 @@ class Place(msgspec.Struct, frozen=True):
 
     Args:
         record: the open conversation, or else the last one.
-        ahead: how many of the account wait longer; None when it does not wait.
+        ahead: how many of its queue wait longer; None when it does not wait.
         estimate_s: about how long it still waits, in seconds; None where nothing can be said.
+        seen_seq: number of the newest message in it that an agent has seen.
     """
 
     record: ConversationRecord | None
     ahead: int | None = None
     estimate_s: int | None = None
+    seen_seq: int = 0
 
 
 class _Chosen(msgspec.Struct):
@@ -170,19 +172,26 @@ class Reading:
 
     async def place(self, account: str, contact: str) -> Place:
         """Read where a contact's conversation stands, and in the queue if it waits."""
-        _, person = await self.contact(account, contact)
+        contact, person = await self.contact(account, contact)
         current = (person.open or person.last) if person else ""
         data = await self._records.ask(account, keys.conversation(account, current)) if current else None
         record = _record.decode(data) if data else None
-        if record is None or record.state != "waiting":
-            return Place(record)
+        if record is None:
+            return Place(None)
+        queue = keys.queue(account, record.skill)
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.zrank(keys.waiting(account), current)
-            pipe.zrange(keys.waiting(account), 0, 0, withscores=True)
-            ahead, first = cast("tuple[int | None, list[tuple[bytes, float]]]", await pipe.execute())
-        if ahead is None or not first:
-            return Place(record)
-        return Place(record, ahead, estimated_wait_s(ahead, int(first[0][1]), record.waiting_since_ms))
+            pipe.hget(keys.agent_seen(account), contact)
+            pipe.zrank(queue, current)
+            pipe.zrange(queue, 0, 0, withscores=True)
+            seen, ahead, first = cast(
+                "tuple[bytes | None, int | None, list[tuple[bytes, float]]]", await pipe.execute()
+            )
+        seen_in, seq = split_message_id(seen.decode()) if seen else ("", 0)
+        seen_seq = seq if seen_in == current else 0
+        if record.state != "waiting" or ahead is None or not first:
+            return Place(record, seen_seq=seen_seq)
+        estimate_s = estimated_wait_s(ahead, int(first[0][1]), record.waiting_since_ms)
+        return Place(record, ahead, estimate_s, seen_seq)
 
     async def _unseen(
         self, account: str, conversation: str, seq: int, newest_seq: int | None = None

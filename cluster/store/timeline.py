@@ -5,7 +5,7 @@ after the fsync (``appendfsync always``). When its outcome is unknown (time-out,
 router must take a new epoch before it reads again; the old append can then no longer happen late.
 """
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, cast
 
 import msgspec
@@ -13,6 +13,8 @@ from redis.asyncio import Redis
 
 from cluster.store import keys
 from cluster.store.valkey import script
+from models.board.buckets import bucket_of
+from models.board.hours import KEPT_S, WAIT, hour_of
 from models.domain.conversation import ContactRecord, ConversationRecord
 from models.domain.errors import StaleEpoch
 from models.domain.ids import slot_of_conversation
@@ -29,6 +31,8 @@ _Command = list[str | int]
 _MOST_ARGUMENTS = 4_000
 #: Names of due conversations read at once: 30 KB.
 _DUE_PAGE = 1_000
+#: Tags that are offered again; of those that nobody used for long, the oldest are forgotten first.
+_TAGS_REMEMBERED = 500
 
 
 class TimelineStore:
@@ -37,11 +41,17 @@ class TimelineStore:
     Args:
         redis: a client that does not retry by itself.
         log_entries: how many entries a desk's log keeps, about.
+        answer_within_s: account -> seconds after which an answer counts as late.
     """
 
-    def __init__(self, redis: Redis, *, log_entries: int) -> None:
+    def __init__(
+        self, redis: Redis, *, log_entries: int, answer_within_s: Callable[[str], float] = lambda _: 120.0
+    ) -> None:
         self._redis = redis
         self._log_entries = log_entries
+        self._answer_within_s = answer_within_s
+        #: account -> the hour whose counts are known to end some day.
+        self._ending: dict[str, int] = {}
         self._append = redis.register_script(script("append"))
         self._claim = redis.register_script(script("claim"))
 
@@ -69,13 +79,19 @@ class TimelineStore:
         Raises:
             StaleEpoch: a newer router owns one of the slots; nothing was written.
         """
-        slots, commands, entries = encode_changes(account, changes)
+        if changes.waits_ms:
+            count_waits(changes, self._answer_within_s(account))
+        hour = hour_of(changes.at_ms)
+        new_hour = bool(changes.counts) and self._ending.get(account) != hour
+        slots, commands, entries = encode_changes(account, changes, new_hour=new_hour)
         done = await self._append(
             keys=[keys.fence(account)],
             args=[epoch, slots, commands, entries, self._log_entries],
         )
         if not done:
             raise StaleEpoch(f"epoch {epoch} was superseded")
+        if new_hour:
+            self._ending[account] = hour
 
     async def load(self, missing: Missing) -> list[LoadedContact]:
         """Read the contacts that a batch needs, with their open and their last conversation.
@@ -175,12 +191,29 @@ def _named_by(contact: ContactRecord | None, asked: list[str]) -> list[str]:
     return list(dict.fromkeys(name for name in names if name))
 
 
-def encode_changes(account: str, changes: Changes) -> tuple[bytes, bytes, bytes]:
-    """Turn a batch's changes into the slots, commands and desk entries of the append script."""
+def count_waits(changes: Changes, answer_within_s: float) -> None:
+    """Count the waits that ended: each answer, those that were late, and how long each took."""
+    for wait_ms in changes.waits_ms:
+        changes.count("answered")
+        changes.count(f"{WAIT}{bucket_of(wait_ms // 1000)}")
+        if wait_ms > answer_within_s * 1000:
+            changes.count("late")
+    changes.waits_ms = []
+
+
+def encode_changes(account: str, changes: Changes, *, new_hour: bool = False) -> tuple[bytes, bytes, bytes]:
+    """Turn a batch's changes into the slots, commands and desk entries of the append script.
+
+    Args:
+        account, changes: what was decided.
+        new_hour: whether the hour's counts must be told when they end.
+    """
     commands: list[_Command] = []
     _record_commands(account, changes, commands.append)
+    _file_commands(account, changes, commands.append)
     _index_commands(account, changes, commands.append)
     _live_commands(account, changes, commands.append)
+    _count_commands(account, changes, commands.append, new_hour=new_hour)
     entries = [
         [keys.desk_log(account, agent), keys.desk_channel(account, agent), _joined(events)]
         for agent, events in changes.desk.items()
@@ -200,8 +233,19 @@ def _record_commands(account: str, changes: Changes, add: Any) -> None:
         add(["SET", keys.contact(account, name), str(_json(contact), "utf-8")])
     for contact_id, conversation in changes.opened:
         add(["LPUSH", keys.cases(account, contact_id), conversation])
+    for start in range(0, len(changes.opened), _MOST_ARGUMENTS):
+        opened = changes.opened[start : start + _MOST_ARGUMENTS]
+        add(["LPUSH", keys.conversations(account), *[conversation for _, conversation in opened]])
     for outgoing in changes.outgoing:
         add(["XADD", keys.outbox(account), "*", "m", str(_json(outgoing), "utf-8")])
+
+
+def _file_commands(account: str, changes: Changes, add: Any) -> None:
+    """Keep the files that messages bring, and let the contacts read them."""
+    for file, contact_id, message in changes.files:
+        if contact_id:
+            add(["HSET", keys.file(account, file), contact_id, message])
+        add(["ZREM", keys.files_unsent(account), file])
 
 
 def _live_commands(account: str, changes: Changes, add: Any) -> None:
@@ -213,9 +257,23 @@ def _live_commands(account: str, changes: Changes, add: Any) -> None:
         add(["PUBLISH", keys.desk_channel(account, agent), "0 " + _joined(events)])
 
 
+def _count_commands(account: str, changes: Changes, add: Any, *, new_hour: bool) -> None:
+    """Count what happened: one field for each kind of it, however many messages the batch has."""
+    name = keys.hour(account, hour_of(changes.at_ms))
+    for what, n in changes.counts.items():
+        add(["HINCRBY", name, what, n])
+    if new_hour:
+        add(["EXPIRE", name, KEPT_S])
+
+
 def _index_commands(account: str, changes: Changes, add: Any) -> None:
     """Keep the indexes that a dispatcher and a desk's snapshot read."""
     _ranked(keys.waiting(account), changes.waiting, add)
+    for name, (left, came) in changes.queues.items():
+        if left is not None and left != came:
+            add(["ZREM", keys.queue(account, left), name])
+        if came is not None:
+            add(["ZADD", keys.queue(account, came), cast("int", changes.waiting[name]), name])
     for name, (left, came) in changes.held.items():
         if left and left != came:
             add(["SREM", keys.holds(account, left), name])
@@ -226,6 +284,10 @@ def _index_commands(account: str, changes: Changes, add: Any) -> None:
             add(["HDEL", keys.held(account), name])
     _ranked(keys.snoozed(account), changes.snoozed, add)
     _ranked(keys.bot(account), changes.bot, add)
+    if changes.tags:
+        name = keys.tags(account)
+        add(["ZADD", name, *[part for tag, used_ms in changes.tags.items() for part in (used_ms, tag)]])
+        add(["ZREMRANGEBYRANK", name, 0, -1 - _TAGS_REMEMBERED])
 
 
 def _ranked(index: str, changes: dict[str, int | None], add: Any) -> None:

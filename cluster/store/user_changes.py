@@ -4,6 +4,8 @@ Each change of a user is noted in a stream, in one step with the change itself. 
 last note that it has read as its *mark*, and reads on from there; as long as the note of its mark is still
 there, it has missed none. If it is not (the stream is kept short, a store may be restored from a backup),
 or if there is no mark yet, everybody is read: so no note is ever needed for more than speed.
+
+A user is told with the skills of its teams on top of its own; a change of a team is noted for each of its members.
 """
 
 from collections.abc import Awaitable, Sequence
@@ -14,10 +16,12 @@ from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 
 from cluster.store import keys
+from cluster.store.teams import read_team_skills
+from models.administration.teams import with_team_skills
 from models.domain.agent import User
 
 #: Notes kept; a follower who is behind by more reads everybody, which then is no more work.
-_NOTES = 10_000
+NOTES = 10_000
 #: Notes and users read at once: some hundred kilobytes, a millisecond of the store's time.
 _CHUNK = 500
 _user = msgspec.json.Decoder(User)
@@ -29,7 +33,7 @@ class UserChanges(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         mark: to go on from.
-        users: by name; None: there is no such user any more.
+        users: by name, with the skills of their teams; None: there is no such user any more.
         whole: ``users`` is everybody, and who is not among them is gone.
     """
 
@@ -40,7 +44,7 @@ class UserChanges(msgspec.Struct, frozen=True, kw_only=True):
 
 def note(pipe: Pipeline, account: str, name: str) -> None:
     """Note with a change of a user, in its transaction, that there was one."""
-    pipe.xadd(keys.users_changed(account), {"n": name}, maxlen=_NOTES, approximate=True)
+    pipe.xadd(keys.users_changed(account), {"n": name}, maxlen=NOTES, approximate=True)
 
 
 async def read_changes(redis: Redis, account: str, mark: str) -> UserChanges:
@@ -49,11 +53,11 @@ async def read_changes(redis: Redis, account: str, mark: str) -> UserChanges:
         noted = await _noted_since(redis, account, mark)
         if noted is not None:
             names = list(dict.fromkeys(name for _, name in noted))
-            users = await _read(redis, account, names)
+            users = await _in_teams(redis, account, await _read(redis, account, names)) if names else {}
             return UserChanges(mark=noted[-1][0] if noted else mark, users=users, whole=False)
     # the mark first: who changes while everybody is read is read once more
     mark = await _newest_mark(redis, account)
-    return UserChanges(mark=mark, users=await _read_all(redis, account), whole=True)
+    return UserChanges(mark=mark, users=await _in_teams(redis, account, await _read_all(redis, account)), whole=True)
 
 
 async def _noted_since(redis: Redis, account: str, mark: str) -> list[tuple[str, str]] | None:
@@ -96,3 +100,9 @@ async def _read_all(redis: Redis, account: str) -> dict[str, User | None]:
         users |= {name.decode(): _user.decode(data) for name, data in found.items()}
         if not cursor:
             return users
+
+
+async def _in_teams(redis: Redis, account: str, users: dict[str, User | None]) -> dict[str, User | None]:
+    """Give users the skills of their teams."""
+    skills = await read_team_skills(redis, account)
+    return {name: user and with_team_skills(user, skills) for name, user in users.items()} if skills else users

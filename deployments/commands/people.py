@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from cluster.settings import Settings
-from cluster.store.directory import MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS, Directory
+from cluster.store.directory import Directory
+from cluster.store.passwords import MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS
 from deployments.commands.failure import CommandError
 from deployments.commands.opening import opened_store
 from models.domain.agent import User

@@ -21,7 +21,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _T = TypeVar("_T")
 
 
-def _is_text(value: str) -> str:
+def is_text(value: str) -> str:
     """Refuse half a character: JSON can escape a lone surrogate, which no UTF-8 can hold."""
     try:
         value.encode()
@@ -30,16 +30,17 @@ def _is_text(value: str) -> str:
     return value
 
 
-def _is_plain(value: str) -> str:
+def is_plain(value: str) -> str:
+    """Refuse control characters, and what is no Unicode."""
     if _CONTROL.search(value):
         raise ValueError("must not hold control characters")
-    return _is_text(value)
+    return is_text(value)
 
 
-Text = Annotated[str, AfterValidator(_is_text)]
-Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS), AfterValidator(_is_plain)]
-Short = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_is_plain)]
-Token = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_is_plain)]
+Text = Annotated[str, AfterValidator(is_text)]
+Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS), AfterValidator(is_plain)]
+Short = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(is_plain)]
+Token = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(is_plain)]
 WireId = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARS, pattern=NO_CONTROL)]
 
 

@@ -68,6 +68,10 @@ class Connected(BaseModel):
     expires_at: int = Field(description="Unix time in seconds from which on the token is worthless.")
     contact: str | None = Field(None, description="The person that the visitor is.")
     visitor_id: str | None = Field(None, description="The visitor's id at this inbox.")
+    title: str | None = Field(None, description="What an admin calls the inbox; left out where nobody did.")
+    greeting: dict[str, str] | None = Field(
+        None, description="What an admin has visitors read first, by language (`en`, `zh`)."
+    )
 
 
 class ConnectRoutes:
@@ -120,7 +124,7 @@ class ConnectRoutes:
         claims = self._callers.agent(request)
         self._callers.charge(claims)
         url = await self._gateway(f"{claims.account}\0{claims.agent}", "desk")
-        return Connected(gateway=url, token=None, expires_at=claims.expires_s, contact=None, visitor_id=None)
+        return Connected(gateway=url, expires_at=claims.expires_s)
 
     def _check_origin(self, inbox: str, origin: str | None) -> None:
         """Refuse a page that the inbox is not for; what is no browser sends no origin, and needs none."""
@@ -136,13 +140,19 @@ class ConnectRoutes:
         else:
             claims = shown or self._stranger(body.inbox, account)
         url = await self._gateway(claims.contact, "visitor")
-        return Connected(
+        connected = Connected(
             gateway=url,
             token=self._parts.signer.sign(claims),
             expires_at=claims.expires_s,
             contact=claims.contact,
             visitor_id=claims.external_id,
         )
+        said = self._inboxes.said(body.inbox)
+        if said is not None:
+            connected.title = said.title or None
+            greeting = {"en": said.greeting.en, "zh": said.greeting.zh}
+            connected.greeting = {language: text for language, text in greeting.items() if text} or None
+        return connected
 
     def _shown(self, body: Connect, account: str) -> VisitorClaims | None:
         """Return who the visitor's token says that it is, renewed if that is allowed."""

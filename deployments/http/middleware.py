@@ -4,6 +4,7 @@ None of them buffers, so a streamed request or response stays one.
 """
 
 import logging
+from collections.abc import Mapping, Sequence
 
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -74,20 +75,29 @@ class LastResort:
 class BodyLimit:
     """Refuses a body over its limit: by its announced length at once, else at the byte that is too many."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, larger: Mapping[str, int] | None = None) -> None:
+        """Stand before ``app``.
+
+        Args:
+            app: what comes behind.
+            max_bytes: of a body.
+            larger: path -> the same, where it is another number.
+        """
         self.app = app
         self.max_bytes = max_bytes
+        self.larger = larger or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the call on, counting what it reads."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        detail = f"a body has at most {self.max_bytes} bytes"
+        max_bytes = self.larger.get(scope["path"], self.max_bytes)
+        detail = f"a body has at most {max_bytes} bytes"
         # the rest of the body is not read, so the connection cannot carry another request
         headers = {"connection": "close"}
         announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
-        if announced.isdigit() and int(announced) > self.max_bytes:
+        if announced.isdigit() and int(announced) > max_bytes:
             await problem_response(problem_of(413, "too_large", detail), headers)(scope, receive, send)
             return
         taken = 0
@@ -97,7 +107,7 @@ class BodyLimit:
             message = await receive()
             if message["type"] == "http.request":
                 taken += len(message.get("body", b""))
-                if taken > self.max_bytes:
+                if taken > max_bytes:
                     raise HTTPException(413, detail, headers)
             return message
 
@@ -105,21 +115,26 @@ class BodyLimit:
 
 
 class OpenToPages:
-    """Lets pages of any origin call one path: a widget stands on the shop's pages, and no cookie is involved."""
+    """Lets pages of any origin call some paths: a widget stands on the shop's pages, and no cookie is involved."""
 
-    def __init__(self, app: ASGIApp, path: str) -> None:
+    def __init__(self, app: ASGIApp, paths: Sequence[str]) -> None:
+        """Stand before ``app``; a path that ends with a slash stands for all below it."""
         self.app = app
-        self.path = path
+        self.paths = frozenset(path for path in paths if not path.endswith("/"))
+        self.below = tuple(path for path in paths if path.endswith("/"))
         self.opened = CORSMiddleware(
             app,
             allow_origins=["*"],
-            allow_methods=["POST"],
-            allow_headers=["content-type"],
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type", "x-file-name"],
             expose_headers=["retry-after"],
             max_age=86_400,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the call on, through the CORS rules if it is for the open path."""
-        opened = scope["type"] == "http" and scope["path"] == self.path
+        opened = scope["type"] == "http" and self._is_open(scope["path"])
         await (self.opened if opened else self.app)(scope, receive, send)
+
+    def _is_open(self, path: str) -> bool:
+        return path in self.paths or path.startswith(self.below)

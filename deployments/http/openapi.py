@@ -13,6 +13,7 @@ from deployments.http.problems import PROBLEM_TYPE, Problem
 _REF = "#/components/schemas/{name}"
 _SCHEMES = {
     "agentToken": {"type": "http", "scheme": "bearer", "description": "Token of `POST /v1/login`."},
+    "visitorToken": {"type": "http", "scheme": "bearer", "description": "A visitor's token, of `POST /v1/connect`."},
     "apiKey": {"type": "http", "scheme": "bearer", "description": "API key of an account: `rdk_...`."},
 }
 _DESCRIPTION = """The customer-service engine raydesk.

@@ -4,12 +4,12 @@ What a browser may do with them is said with each file, and is as little as they
 from here alone, sockets to our gateways, no text that becomes markup (Trusted Types), no frame around a page. Only
 the widget is open to pages of other origins. A file is revalidated by its ETag at each use, so that all modules of a
 page are always of one version; it is read again when it has changed. Comments that take whole lines stay here: they
-are a quarter of what a visitor's phone would load.
+are a quarter of what a visitor's phone would load; and all modules of the widget come in one file.
 """
 
 import gzip
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -22,16 +22,19 @@ from starlette.responses import Response
 
 from cluster.gateways import gateway_url
 from cluster.settings import Settings
+from deployments.http.bundle import join_modules
 from deployments.http.demo_shop import has_demo_shop
 
 WEB_FOLDER = Path(__file__).parent.parent / "web"
-PAGES = ("desk", "board")
+PAGES = ("desk", "board", "settings")
 """Folders with an ``index.html``; one that is not there is not found."""
 DEMO = "demo"
 """The same, where the demo account runs."""
 _OPEN = ("widget", "shared")
 """Modules of the widget, and what it shares with our pages: loaded by pages of any origin."""
 _WIDGET = "widget.js"
+BUNDLES = {"widget/all.js": "widget/element.js", "widget/files.js": "widget/files.js"}
+"""Files that are made: a module and all that it imports, in one. The second is loaded by an open chat."""
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -51,6 +54,10 @@ _OWN_HEADERS = {"cross-origin-resource-policy": "same-origin"}
 _PERMISSIONS = "camera=(), microphone=(), geolocation=(), payment=(), usb=()"
 
 
+#: By path: size and time, in nanoseconds.
+Stamp = Mapping[str, tuple[int, int]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class WebFile:
     """One file as it goes out.
@@ -59,14 +66,14 @@ class WebFile:
         plain, packed: its bytes, as they are and by gzip; ``packed`` is empty where that gains nothing.
         tag: names its contents.
         media_type: as in ``Content-Type``.
-        stamp: size and time of the file that was read.
+        stamp: size and time of each file that was read.
     """
 
     plain: bytes
     packed: bytes
     tag: str
     media_type: str
-    stamp: tuple[int, int]
+    stamp: Stamp
 
 
 class WebFolder:
@@ -81,22 +88,38 @@ class WebFolder:
         media_type = _TYPES.get(Path(name).suffix)
         if media_type is None or not _NAME.fullmatch(name):
             return None
-        path = self._root / name
         try:
-            status = path.stat()
-            stamp = (status.st_size, status.st_mtime_ns)
             known = self._files.get(name)
-            if known is None or known.stamp != stamp:
-                known = self._files[name] = _web_file(path.read_bytes(), path.suffix, stamp)
+            if known is None or known.stamp != {part: self._stamp(part) for part in known.stamp}:
+                known = self._files[name] = self._load(name)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
         return known
 
+    def _load(self, name: str) -> WebFile:
+        stamps: dict[str, tuple[int, int]] = {}
 
-def _web_file(plain: bytes, suffix: str, stamp: tuple[int, int]) -> WebFile:
-    if suffix == ".js":
-        # the lines stay, so that the numbers in a stack trace are those of the source
-        plain = _COMMENT.sub(lambda comment: b"\n" * comment[0].count(b"\n"), plain)
+        def read(part: str) -> bytes:
+            # before its contents: what changes in between is read again at the next use
+            stamps[part] = self._stamp(part)
+            plain = (self._root / part).read_bytes()
+            return _without_comments(plain) if part.endswith(".js") else plain
+
+        entry = BUNDLES.get(name)
+        plain = join_modules(entry, lambda part: read(part).decode()).encode() if entry else read(name)
+        return _web_file(plain, Path(name).suffix, stamps)
+
+    def _stamp(self, name: str) -> tuple[int, int]:
+        status = (self._root / name).stat()
+        return status.st_size, status.st_mtime_ns
+
+
+def _without_comments(script: bytes) -> bytes:
+    """Leave out comments; the lines stay, so that the numbers in a stack trace are those of the source."""
+    return _COMMENT.sub(lambda comment: b"\n" * comment[0].count(b"\n"), script)
+
+
+def _web_file(plain: bytes, suffix: str, stamp: Stamp) -> WebFile:
     packed = gzip.compress(plain, mtime=0) if suffix in _PACKED else b""
     return WebFile(
         plain=plain,

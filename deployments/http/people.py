@@ -4,10 +4,13 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 
+from cluster.administration import administered
 from cluster.linking import Linker
 from cluster.settings import Settings
 from cluster.settings_sections import InboxSettings
+from cluster.store.following import Following
 from deployments.http.parts import RouterPort
+from models.administration.inboxes import WebInbox
 from models.domain.errors import Forbidden, NotFound, RaydeskError
 from models.domain.identity import Identity
 from models.domain.ids import user_contact_id
@@ -18,11 +21,17 @@ _LINKS_AT_ONCE = 32
 
 
 class Inboxes:
-    """The configured endpoints, and whose they are."""
+    """The configured endpoints, and whose they are; what an admin said of them counts within a second or two.
 
-    def __init__(self, settings: Settings) -> None:
-        """Use ``settings.inboxes``."""
+    Args:
+        settings: of the whole system.
+        following: what admins say; None: nobody says anything.
+    """
+
+    def __init__(self, settings: Settings, following: Following | None = None) -> None:
         self._inboxes = settings.inboxes
+        self._following = following
+        self._administered: dict[str, tuple[WebInbox, InboxSettings]] = {}
 
     def any(self, inbox: str) -> InboxSettings:
         """Return an inbox of any account.
@@ -30,7 +39,7 @@ class Inboxes:
         Raises:
             NotFound: there is none of this name.
         """
-        found = self._inboxes.get(inbox)
+        found = self._find(inbox)
         if found is None:
             raise NotFound("no such inbox")
         return found
@@ -53,10 +62,27 @@ class Inboxes:
         Raises:
             NotFound: this account has none of this name.
         """
-        found = self._inboxes.get(inbox)
+        found = self._find(inbox)
         if found is None or found.account != account:
             raise NotFound("no such inbox in this account")
         return found
+
+    def said(self, inbox: str) -> WebInbox | None:
+        """Return what an admin said of an inbox, None if nothing."""
+        found = self._inboxes.get(inbox)
+        if found is None or self._following is None:
+            return None
+        return self._following.inbox(found.account, inbox)
+
+    def _find(self, inbox: str) -> InboxSettings | None:
+        said = self.said(inbox)
+        if said is None:
+            return self._inboxes.get(inbox)
+        known = self._administered.get(inbox)
+        # made anew when what was said is another value, so it costs nothing per message
+        if known is None or known[0] is not said:
+            known = self._administered[inbox] = (said, administered(self._inboxes[inbox], said))
+        return known[1]
 
 
 class Links:

@@ -6,7 +6,7 @@ sent is repeated, apart from the names of fields: it may hold a secret.
 
 import math
 from http import HTTPStatus
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 from fastapi import FastAPI
@@ -16,7 +16,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from models.domain.errors import RateLimited, RaydeskError, Unavailable, documented_errors
+from models.administration.changes import Outdated, plain, version_of
+from models.domain.errors import InvalidField, RateLimited, RaydeskError, Unavailable, documented_errors
 
 PROBLEM_TYPE = "application/problem+json"
 _SHOWN_FIELDS = 10
@@ -50,6 +51,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         code: what a program acts on.
         detail: one sentence for people.
         errors: the fields that are wrong, at most ten.
+        current: of an entry that somebody else changed: what stands there now; absent when nothing does.
+        version: of the same: its version; empty when nothing stands there.
     """
 
     title: str
@@ -58,6 +61,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str
     type: str = msgspec.field(default="about:blank")
     errors: tuple[FieldProblem, ...] = ()
+    current: dict[str, Any] | None = None
+    version: str | None = None
 
 
 _PROBLEM_MEMBERS = msgspec.json.Encoder()
@@ -85,7 +90,11 @@ def error_response(error: RaydeskError) -> Response:
     if isinstance(error, (RateLimited, Unavailable)) and math.isfinite(error.retry_after_s):
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
     detail = error.detail or HTTPStatus(error.http_status).phrase
-    return problem_response(problem_of(error.http_status, error.name, detail), headers)
+    wrong = (FieldProblem(field=error.field, detail=detail),) if isinstance(error, InvalidField) else ()
+    problem = problem_of(error.http_status, error.name, detail, wrong)
+    if isinstance(error, Outdated):
+        problem = msgspec.structs.replace(problem, current=plain(error.current), version=version_of(error.current))
+    return problem_response(problem, headers)
 
 
 def internal_error() -> Response:

@@ -111,7 +111,7 @@ class DeskSession(Session):
         claims = self._claims()
         if params.cursor > self.cursor:
             raise CursorAhead(f"cursor {params.cursor} was not sent to this desk, which is at {self.cursor}")
-        self.gateway.desk_acked(claims, params.cursor)
+        self.gateway.acks.desk(claims.account, claims.agent, params.cursor)
         self.succeed(call_id, methods.Ok())
 
     def on_renew(self, params: methods.SessionRenew, call_id: Any) -> None:
@@ -134,6 +134,14 @@ class DeskSession(Session):
             Typing(account=claims.account, conversation=params.conversation, by=claims.agent, role=claims.role),
             call_id,
         )
+
+    def on_seen(self, params: methods.ConversationSeen, call_id: Any) -> None:
+        """``conversation.seen``: show the contact how far the agent has seen what it wrote."""
+        claims = self._claims()
+        if not is_conversation_id(params.conversation):
+            raise NotFound("no such conversation")
+        self.gateway.acks.seen(claims.account, claims.agent, params.conversation, params.seq)
+        self.succeed(call_id, methods.Ok())
 
     def on_history(self, params: methods.HistoryPage, call_id: Any) -> None:
         """``history.page``: older messages of any conversation of the account."""
@@ -188,6 +196,7 @@ DeskSession.table = method_table(
         "desk.ack": DeskSession.on_ack,
         "session.renew": DeskSession.on_renew,
         "typing": DeskSession.on_typing,
+        "conversation.seen": DeskSession.on_seen,
         "history.page": DeskSession.on_history,
     },
 )

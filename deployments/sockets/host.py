@@ -4,10 +4,14 @@ from typing import Any, Protocol
 
 from cluster.clients import RouterClient
 from cluster.settings import Settings
+from cluster.store.following import Following
 from cluster.store.reading import Reading
+from deployments.attaching import Attaching
 from deployments.desk_methods import DeskMethods
+from deployments.sockets.acks import Acks
 from deployments.sockets.flusher import Flusher
 from deployments.sockets.lifetimes import Lifetimes
+from models.administration.hours import Hours
 from models.domain.commands import AnyCommand
 from models.security.tokens import AgentClaims, TokenSigner
 
@@ -18,9 +22,12 @@ class Host(Protocol):
     settings: Settings
     router: RouterClient
     reading: Reading
+    following: Following
     signer: TokenSigner
     desk_methods: DeskMethods
+    attaching: Attaching
     flusher: Flusher
+    acks: Acks
     lifetimes: Lifetimes
 
     @property
@@ -48,12 +55,8 @@ class Host(Protocol):
         """Return an agent's presence, or set the one ``wanted``."""
         ...
 
-    def desk_acked(self, claims: AgentClaims, cursor: int) -> None:
-        """Remember how far a desk of this agent has shown its events."""
-        ...
-
-    def visit_acked(self, account: str, contact: str, message: str) -> None:
-        """Remember the newest message that a contact has seen."""
+    async def hours_of(self, account: str, inbox: str) -> Hours | None:
+        """Return when somebody is there for the visitors of an inbox; None: always."""
         ...
 
     def ask_quietly(self, session: Any, command: AnyCommand, call_id: Any) -> None:

@@ -17,6 +17,7 @@ from cluster.store.reading import VisitState
 from deployments.desk_methods import receipt_result
 from deployments.sockets.host import Host
 from deployments.sockets.session import Session, method_table
+from models.administration.hours import is_open, next_opening
 from models.domain.commands import AnyReply, Rate, Receipt, Receive, Typing
 from models.domain.errors import Forbidden, NotFound, Overloaded, RaydeskError, Unauthorized
 from models.domain.ids import is_conversation_id, message_id, split_message_id
@@ -89,7 +90,7 @@ class VisitorSession(Session):
             self._opening = False
         self.claims = claims
         self.open_until(claims.expires_s)
-        self.succeed(call_id, _opened(state))
+        self.succeed(call_id, self._opened(state))
         self.cursor = state.cursor or ("", 0)
         self.go_live()
 
@@ -112,10 +113,15 @@ class VisitorSession(Session):
         """
         claims = self._claims()
         cursor = message_id(*self.cursor) if self.cursor[0] else None
-        state = await self._join_and_read(claims, self.contact, cursor)
+        contact = self.contact
+        if claims.contact != contact:
+            # it had moved; where that was undone, this visitor is a contact of its own again and sees only that
+            home, _ = await self.gateway.reading.contact(claims.account, claims.contact)
+            contact, cursor = (contact, cursor) if home == contact else (home, None)
+        state = await self._join_and_read(claims, contact, cursor)
         if state.snapshot:
             self.cursor = state.cursor or ("", 0)
-            self.send(jsonrpc.notification("visit.snapshot", _encode(_opened(state))))
+            self.send(jsonrpc.notification("visit.snapshot", _encode(self._opened(state))))
             return
         fresh = [message for message in state.messages if self._is_news(_seen.decode(message))]
         if fresh:
@@ -135,7 +141,7 @@ class VisitorSession(Session):
         fresh: list[bytes] = []
         for raw in _events.decode(payload):
             event = _event.decode(raw)
-            if event.type == "moved":
+            if event.type in ("moved", "parted"):
                 self.spawn(self.resume())
                 continue
             if event.message is not None:
@@ -157,7 +163,9 @@ class VisitorSession(Session):
         refused = _refused(text)
         if refused is None:
             super().on_text(text)
-        elif not self.over_rate(refused[0]):
+            return
+        self.gateway.router.refused += 1
+        if not self.over_rate(refused[0]):
             self.send(refused[1])
 
     def on_send(self, params: methods.Write, call_id: Any) -> None:
@@ -166,6 +174,8 @@ class VisitorSession(Session):
         if claims is None:
             raise self.not_opened("visit.open")
         self.check_text(params.text)
+        attachments = self.gateway.attaching.by_visitor(claims, params.text, params.attachments)
+        said = self.gateway.following.inbox(claims.account, claims.inbox)
         self.gateway.router.submit(
             Receive(
                 account=claims.account,
@@ -176,9 +186,11 @@ class VisitorSession(Session):
                 source_id=params.client_id,
                 text=params.text,
                 received_at_ms=time.time_ns() // 1_000_000,
-                skill=self.skill,
+                skill=self.skill if said is None else said.skill,
                 conversation=params.conversation,
                 reply_to=params.reply_to,
+                attachments=attachments,
+                for_agents=params.for_agents,
             ),
             self._on_receipt,
             call_id,
@@ -199,7 +211,7 @@ class VisitorSession(Session):
         place = split_message_id(params.cursor)
         if place > self.cursor and place not in (self._own or ()):
             raise NotFound("this visitor was sent no such message")
-        self.gateway.visit_acked(claims.account, self.contact, params.cursor)
+        self.gateway.acks.visit(claims.account, self.contact, params.cursor)
         self.succeed(call_id, methods.Ok())
 
     def on_typing(self, params: methods.ConversationRef, call_id: Any) -> None:
@@ -219,16 +231,20 @@ class VisitorSession(Session):
 
     async def _place(self, claims: VisitorClaims) -> methods.VisitPlace:
         place = await self.gateway.reading.place(claims.account, self.contact)
+        hours = await self.gateway.hours_of(claims.account, claims.inbox)
+        now_ms = time.time_ns() // 1_000_000
+        closed = hours is not None and not is_open(hours, now_ms)
         record = place.record
-        if record is None:
-            return methods.VisitPlace(None, None)
         return methods.VisitPlace(
-            conversation=record.id,
-            state=record.state,
-            agent=record.agent if record.state == "assigned" else "",
+            conversation=record.id if record else None,
+            state=record.state if record else None,
+            agent=record.agent if record and record.state == "assigned" else "",
             ahead=place.ahead,
             estimate_s=place.estimate_s,
-            rating=record.rating,
+            rating=record.rating if record else 0,
+            seen_seq=place.seen_seq,
+            closed=closed,
+            opens_at_ms=next_opening(hours, now_ms) if hours is not None and closed else None,
         )
 
     def on_rate(self, params: methods.ConversationRate, call_id: Any) -> None:
@@ -261,21 +277,22 @@ class VisitorSession(Session):
         )
         return methods.Page([msgspec.Raw(message) for message in messages], more)
 
+    def _opened(self, state: VisitState) -> methods.VisitOpened:
+        settings = self.gateway.settings
+        return methods.VisitOpened(
+            contact=state.contact,
+            conversation=state.record.id if state.record else None,
+            state=state.record.state if state.record else None,
+            cursor=message_id(*state.cursor) if state.cursor else None,
+            snapshot=state.snapshot,
+            messages=[msgspec.Raw(message) for message in state.messages],
+            file_bytes=settings.limits.file_bytes if settings.files_folder else 0,
+        )
+
     def _claims(self) -> VisitorClaims:
         if self.claims is None:
             raise self.not_opened("visit.open")
         return self.claims
-
-
-def _opened(state: VisitState) -> methods.VisitOpened:
-    return methods.VisitOpened(
-        contact=state.contact,
-        conversation=state.record.id if state.record else None,
-        state=state.record.state if state.record else None,
-        cursor=message_id(*state.cursor) if state.cursor else None,
-        snapshot=state.snapshot,
-        messages=[msgspec.Raw(message) for message in state.messages],
-    )
 
 
 VisitorSession.table = method_table(

@@ -10,7 +10,7 @@
 (() => {
   const tag = document.currentScript;
   const base = new URL(".", tag.src);
-  const modules = import(new URL("widget/element.js", base).href);
+  const modules = import(new URL("widget/all.js", base).href);
   const place = () => {
     const widget = document.createElement("raydesk-widget");
     widget.setAttribute("server", base.origin);

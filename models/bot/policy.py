@@ -83,6 +83,9 @@ class Bot:
             state: as the last answer left it.
         """
         language = _language(text, state)
+        if not text.strip():
+            # a file without a word: what the model makes of nothing means nothing
+            return self._hand_over("not_answerable", None, state, language)
         reason = self._reason(text, understanding, language)
         if reason or understanding is None:
             return self._hand_over(reason or "late", understanding, state, language)

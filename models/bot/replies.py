@@ -8,7 +8,7 @@ language.
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from string import Formatter
@@ -49,9 +49,10 @@ class Wording:
         ValueError: it is empty, too long, has unbalanced braces, or a placeholder that does not exist.
     """
 
-    __slots__ = ("_parts", "needs")
+    __slots__ = ("_parts", "needs", "source")
 
     def __init__(self, source: str) -> None:
+        self.source = source
         self._parts = tuple(_parts(source))
         self.needs = frozenset(name for _, name in self._parts if name)
 
@@ -176,6 +177,19 @@ class Replies:
         """Return the wordings of an intent in a language, most specific first; empty if the file has none."""
         return self._wordings.get((intent, language), ())
 
+    def reworded(self, wordings: Mapping[tuple[str, str], Sequence[str]]) -> "Replies":
+        """Return replies that say something else to some (intent, language); nothing is said for an empty list.
+
+        Raises:
+            InvalidReplies: something is wrong with a wording.
+        """
+        made = {place: make_wordings(list(some)) if some else () for place, some in wordings.items()}
+        return Replies(self._phrases, {**self._wordings, **made})
+
+    def sources(self) -> dict[tuple[str, str], tuple[str, ...]]:
+        """Return what is said to each (intent, language), as it was written."""
+        return {place: tuple(each.source for each in some) for place, some in self._wordings.items()}
+
     def phrases(self, language: str) -> Phrases:
         """Return the phrases of a language, or of the file's first one if it has none of that language."""
         return self._phrases.get(language) or next(iter(self._phrases.values()))
@@ -248,30 +262,42 @@ def _as(kind: type[_Kind], found: object, place: str) -> _Kind:
         raise InvalidReplies(f"{place}: {error}") from error
 
 
-def _wordings(sources: list[str], place: str) -> tuple[Wording, ...]:
+def make_wordings(sources: list[str]) -> tuple[Wording, ...]:
+    """Make the wordings of an intent in a language.
+
+    Raises:
+        InvalidReplies: there is none, or something is wrong with one.
+    """
     if not sources:
-        raise InvalidReplies(f"{place}: the list is empty; leave it out, and the bot hands over")
+        raise InvalidReplies("the list is empty; leave it out, and the bot hands over")
     if len(sources) > MAX_WORDINGS:
-        raise InvalidReplies(f"{place}: {len(sources)} wordings; {MAX_WORDINGS} are allowed")
+        raise InvalidReplies(f"{len(sources)} wordings; {MAX_WORDINGS} are allowed")
     twice = [source for source, times in Counter(sources).items() if times > 1]
     if twice:
-        raise InvalidReplies(f"{place}: {twice[0]!r} stands there twice")
+        raise InvalidReplies(f"{twice[0]!r} stands there twice")
     made: list[Wording] = []
     for number, source in enumerate(sources, start=1):
         try:
             made.append(Wording(source))
         except ValueError as error:
-            raise InvalidReplies(f"{place}: wording {number} {error}") from error
-    _check_order(made, place)
+            raise InvalidReplies(f"wording {number} {error}") from error
+    _check_order(made)
     return tuple(made)
 
 
-def _check_order(wordings: list[Wording], place: str) -> None:
+def _wordings(sources: list[str], place: str) -> tuple[Wording, ...]:
+    try:
+        return make_wordings(sources)
+    except InvalidReplies as error:
+        raise InvalidReplies(f"{place}: {error}") from error.__cause__
+
+
+def _check_order(wordings: list[Wording]) -> None:
     if all(each.needs for each in wordings):
-        raise InvalidReplies(f"{place}: every wording has a placeholder; add one that can always be said")
+        raise InvalidReplies("every wording has a placeholder; add one that can always be said")
     for number, (one, following) in enumerate(pairwise(wordings), start=2):
         if following.needs and not one.needs:
-            raise InvalidReplies(f"{place}: wording {number} must stand before those without placeholders")
+            raise InvalidReplies(f"wording {number} must stand before those without placeholders")
 
 
 def _phrases(found: object, place: str) -> Phrases:

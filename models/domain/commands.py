@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from models.domain.conversation import ConversationRecord
+from models.domain.conversation import ConversationRecord, Joined, Thread
 from models.domain.message import Attachment
 from models.intent.understanding import Understanding
 
@@ -34,6 +34,7 @@ class Receive(Command, frozen=True, kw_only=True, array_like=True, tag=1, gc=Fal
         received_at_ms: Unix time at which we took it, in milliseconds.
         skill: what an agent must know; used when the message opens a conversation.
         conversation: the conversation it is meant for; empty means the open one.
+        for_agents: whether it is left for agents, so that the conversation waits for one.
     """
 
     contact: str
@@ -47,6 +48,7 @@ class Receive(Command, frozen=True, kw_only=True, array_like=True, tag=1, gc=Fal
     conversation: str = ""
     reply_to: str = ""
     attachments: tuple[Attachment, ...] = ()
+    for_agents: bool = False
 
 
 class Say(Command, frozen=True, kw_only=True, array_like=True, tag=2, gc=False):
@@ -56,6 +58,7 @@ class Say(Command, frozen=True, kw_only=True, array_like=True, tag=2, gc=False):
         by, role: the agent and the role of its token.
         client_id: the desk's own id of the message; taken once.
         channel: the thread to answer on; empty means where the contact wrote last.
+        attachments: files that were sent in before.
     """
 
     conversation: str
@@ -67,6 +70,7 @@ class Say(Command, frozen=True, kw_only=True, array_like=True, tag=2, gc=False):
     internal: bool = False
     channel: str = ""
     reply_to: str = ""
+    attachments: tuple[Attachment, ...] = ()
 
 
 class Offer(Command, frozen=True, kw_only=True, array_like=True, tag=3, gc=False):
@@ -183,6 +187,8 @@ class Adopt(Command, frozen=True, kw_only=True, array_like=True, tag=14, gc=Fals
         channel, inbox, external_id: that identity.
         record: its open conversation, if it has one.
         messages: the JSON of its messages, oldest first.
+        by: the agent who joins the two; empty when their identity was vouched for.
+        identities: more of its identities, which come along.
     """
 
     contact: str
@@ -192,13 +198,16 @@ class Adopt(Command, frozen=True, kw_only=True, array_like=True, tag=14, gc=Fals
     external_id: str
     record: ConversationRecord | None = None
     messages: tuple[str, ...] = ()
+    by: str = ""
+    identities: tuple[Thread, ...] = ()
 
 
 class Move(Command, frozen=True, kw_only=True, array_like=True, tag=15, gc=False):
     """Third step of a link: from now on ``contact`` answers *moved* to ``into``.
 
     Refused with *conflict* when ``length`` messages are no longer all there are, so that the link
-    starts again and nothing written in between is lost.
+    starts again and nothing written in between is lost. So is that of a join, made at ``joined_ms``, that was
+    undone meanwhile.
     """
 
     contact: str
@@ -206,6 +215,7 @@ class Move(Command, frozen=True, kw_only=True, array_like=True, tag=15, gc=False
     conversation: str = ""
     into_conversation: str = ""
     length: int = 0
+    joined_ms: int = 0
 
 
 class Understood(Command, frozen=True, kw_only=True, array_like=True, tag=16, gc=False):
@@ -251,6 +261,54 @@ class Reopen(Command, frozen=True, kw_only=True, array_like=True, tag=19, gc=Fal
     role: Role
 
 
+class Tag(Command, frozen=True, kw_only=True, array_like=True, tag=24, gc=False):
+    """An agent sorts a conversation by short words: some are added, others taken away; doing so twice is once."""
+
+    conversation: str
+    by: str
+    role: Role
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+class Return(Command, frozen=True, kw_only=True, array_like=True, tag=25, gc=False):
+    """First step of undoing a join: ``contact`` answers for itself again.
+
+    Args:
+        contact: who was joined.
+        left: with whom.
+        by: the agent who undoes it.
+        at_ms: which join is meant.
+        conversation: the open conversation of ``left``: if the contact's own went into it, that goes on now.
+    """
+
+    contact: str
+    left: str
+    by: str
+    at_ms: int
+    conversation: str = ""
+
+
+class Part(Command, frozen=True, kw_only=True, array_like=True, tag=26, gc=False):
+    """Second step of undoing a join: ``contact`` gives up the identities that came from ``source``.
+
+    ``at_ms`` tells which join is meant: one that was made anew since stays.
+    """
+
+    contact: str
+    source: str
+    by: str
+    at_ms: int
+
+
+class TakeOver(Command, frozen=True, kw_only=True, array_like=True, tag=27, gc=False):
+    """A supervisor takes an open conversation, whoever has it; a note in it says so."""
+
+    conversation: str
+    by: str
+    role: Role
+
+
 AnyCommand = (
     Receive
     | Say
@@ -271,6 +329,10 @@ AnyCommand = (
     | BotDue
     | Reopen
     | Rate
+    | Tag
+    | Return
+    | Part
+    | TakeOver
 )
 
 
@@ -294,9 +356,10 @@ class Receipt(Reply, frozen=True, kw_only=True, array_like=True, tag=1, gc=False
 
 
 class Done(Reply, frozen=True, kw_only=True, array_like=True, tag=2, gc=False):
-    """It happened, or had happened already."""
+    """It happened, or had happened already; ``at_ms`` is when an agent's join was noted."""
 
     conversation: str = ""
+    at_ms: int = 0
 
 
 class Moved(Reply, frozen=True, kw_only=True, array_like=True, tag=3, gc=False):
@@ -320,12 +383,22 @@ class Exported(Reply, frozen=True, kw_only=True, array_like=True, tag=5, gc=Fals
         messages: JSON of its newest messages (at most 2,048), oldest first; the router reads them from the store.
         moved_to: where the contact went already.
         length: how many messages the conversation has: the ``length`` of the ``Move``.
+        identities: those of the contact.
+        joined: whom agents joined with it.
     """
 
     record: ConversationRecord | None = None
     messages: tuple[str, ...] = ()
     moved_to: str = ""
     length: int = 0
+    identities: tuple[Thread, ...] = ()
+    joined: tuple[Joined, ...] = ()
 
 
-AnyReply = Receipt | Done | Moved | Refusal | Exported
+class Parted(Reply, frozen=True, kw_only=True, array_like=True, tag=6, gc=False):
+    """The identity that wrote is ``contact`` again, since a join was undone: ask there, and forget where it was."""
+
+    contact: str
+
+
+AnyReply = Receipt | Done | Moved | Refusal | Exported | Parted

@@ -54,6 +54,7 @@ class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True, omit_default
         insight: what was understood of the contact's newest message before an agent took it; agents only.
         rating: how the contact found it once it was closed, from 1 (bad) to 5 (good); 0 when it did not say.
         rating_comment: in the contact's words.
+        tags: words by which agents sort it, in the order in which they were added.
     """
 
     id: str
@@ -76,6 +77,27 @@ class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True, omit_default
     insight: Insight | None = None
     rating: int = 0
     rating_comment: str = ""
+    tags: tuple[str, ...] = ()
+
+
+class Joined(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Another contact that an agent joined with this one; kept when it is undone, so that it can be told.
+
+    Args:
+        contact: id of the other contact.
+        by: the agent.
+        at_ms: Unix time in milliseconds.
+        identities: what came along, and goes back when it is undone.
+        undone_by: the agent who undid it; empty: it holds.
+        undone_ms: Unix time in milliseconds at which that was; 0: it holds.
+    """
+
+    contact: str
+    by: str
+    at_ms: int
+    identities: tuple[Thread, ...] = ()
+    undone_by: str = ""
+    undone_ms: int = 0
 
 
 class ContactRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -88,6 +110,8 @@ class ContactRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         last_agent: who helped last.
         identities: every identity known to be this person.
         moved_to: the contact that goes on in its place, after a link.
+        joined: the contacts that agents joined with this one, oldest first.
+        parted_ms: when the newest join that was undone had been made, in Unix milliseconds; an older move is too late.
     """
 
     id: str
@@ -96,6 +120,8 @@ class ContactRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     last_agent: str = ""
     identities: tuple[Thread, ...] = ()
     moved_to: str = ""
+    joined: tuple[Joined, ...] = ()
+    parted_ms: int = 0
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, array_like=True):

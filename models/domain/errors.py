@@ -4,7 +4,8 @@
 
     RaydeskError
     ├── BadRequest            -32602 / 422   a parameter is missing, of the wrong type or too long
-    │   └── InvalidId                        an id that has not the form of one
+    │   ├── InvalidId                        an id that has not the form of one
+    │   └── InvalidField                     one field of what was handed in, by its place
     ├── Unauthorized          -32010 / 401   no token, a forged one, or an expired one
     ├── Forbidden             -32011 / 403   the role or the ownership does not allow it
     ├── NotFound              -32012 / 404   no such conversation, inbox, agent
@@ -48,6 +49,15 @@ class InvalidId(BadRequest):
         """Name the ``kind`` of id expected and what was ``found``."""
         super().__init__(f"not a {kind} id: {found[:64]!r}")
         self.args = (kind, found)
+
+
+class InvalidField(BadRequest):
+    """A field of what was handed in is not allowed."""
+
+    def __init__(self, detail: str, field: str) -> None:
+        """Say what is wrong, and where: ``field`` is its place, as in ``week.0.1.closes``."""
+        super().__init__(detail, field)
+        self.field = field
 
 
 class Unauthorized(RaydeskError):

@@ -31,6 +31,11 @@ def encode_base32(number: int, length: int) -> str:
     return "".join(chars)
 
 
+def is_base32(text: str) -> bool:
+    """Tell whether ``text`` is made of base 32 characters alone."""
+    return all(char in _VALUE for char in text)
+
+
 def contact_id(account: str, channel: str, inbox: str, external_id: str) -> str:
     """Compute the contact of an identity; equal identities give equal ids, on every machine."""
     key = "\0".join((account, channel, inbox, external_id)).encode()
@@ -74,12 +79,12 @@ def split_message_id(message: str) -> tuple[str, int]:
 
 def is_contact_id(text: str) -> bool:
     """Tell whether ``text`` has the form of a contact id."""
-    return len(text) == _CONTACT_LENGTH and text[0] == "c" and all(char in _VALUE for char in text[1:])
+    return len(text) == _CONTACT_LENGTH and text[0] == "c" and is_base32(text[1:])
 
 
 def is_conversation_id(text: str) -> bool:
     """Tell whether ``text`` has the form of a SessionID."""
-    return len(text) == _CONVERSATION_LENGTH and text[0] == "s" and all(char in _VALUE for char in text[1:])
+    return len(text) == _CONVERSATION_LENGTH and text[0] == "s" and is_base32(text[1:])
 
 
 def slot_of_contact(contact: str) -> int:
@@ -104,6 +109,20 @@ def slot_of_conversation(conversation: str) -> int:
         return _VALUE[conversation[11]] * 32 + _VALUE[conversation[12]]
     except (IndexError, KeyError):
         raise InvalidId("conversation", conversation) from None
+
+
+def opened_at_ms(conversation: str) -> int:
+    """Return the Unix time in milliseconds at which a conversation was opened.
+
+    Raises:
+        InvalidId: ``conversation`` is not a SessionID.
+    """
+    if not is_conversation_id(conversation):
+        raise InvalidId("conversation", conversation)
+    number = 0
+    for char in conversation[1:11]:
+        number = number * 32 + _VALUE[char]
+    return number
 
 
 def shard_of_slot(slot: int, shards: int) -> int:

@@ -19,12 +19,16 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         url: where the bytes are, if the channel told.
         media_id: the vendor's id of the bytes.
         title: file name, place name or link title.
+        file: id of the file, if it is kept here; ``GET /v1/files/{id}`` tells where its bytes are.
+        bytes: how long that file is.
     """
 
     kind: str
     url: str = ""
     media_id: str = ""
     title: str = ""
+    file: str = ""
+    bytes: int = 0
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -70,6 +74,14 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     inbox: str = ""
     source_id: str = ""
     at_ms: int = 0
+
+
+class Spoken(msgspec.Struct, frozen=True, gc=False):
+    """The part of a stored message that says who spoke when, and whether the contact heard it."""
+
+    author: Author
+    at_ms: int
+    internal: bool = False
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from models.domain.conversation import Thread
+from models.domain.conversation import Joined, Thread
 from models.protocol.params import Params, Status
 from models.protocol.results import RecordJson
 
@@ -28,6 +28,13 @@ class ContactRef(Params, frozen=True):
     """One contact."""
 
     contact: Annotated[str, Meta(min_length=1, max_length=64, description="Id of the contact.")]
+
+
+class ContactPair(Params, frozen=True):
+    """Two contacts that are one person, or are not."""
+
+    contact: Annotated[str, Meta(min_length=1, max_length=64, description="Id of the contact that goes on.")]
+    other: Annotated[str, Meta(min_length=1, max_length=64, description="Id of the one that is joined with it.")]
 
 
 class CannedPut(Params, frozen=True):
@@ -69,6 +76,22 @@ class Canned(msgspec.Struct, frozen=True):
     text: Annotated[str, Meta(description="What it says.")]
 
 
+class FileRules(msgspec.Struct, frozen=True):
+    """Which files may be sent."""
+
+    bytes: Annotated[int, Meta(description="How long one may be; 0: none are taken.")]
+    most: Annotated[int, Meta(description="How many one message may bring.")]
+    channels: Annotated[list[str], Meta(description="Channels on which an answer may bring files.")]
+
+
+class ReplyBudget(msgspec.Struct, frozen=True):
+    """How many answers the vendor of an inbox takes until the contact writes again."""
+
+    inbox: Annotated[str, Meta(description="Id of the inbox.")]
+    answers: Annotated[int, Meta(description="Answers; a text that is sent in parts counts as often as it has parts.")]
+    within_s: Annotated[float, Meta(description="Seconds after the contact's message within which it takes them.")]
+
+
 class AccountAbout(msgspec.Struct, frozen=True):
     """What a desk must know of its account."""
 
@@ -77,6 +100,9 @@ class AccountAbout(msgspec.Struct, frozen=True):
     intents: Annotated[list[IntentName], Meta(description="What contacts can want, as the model knows it.")]
     canned: Annotated[list[Canned], Meta(description="The canned answers, by name.")]
     answer_within_s: Annotated[float, Meta(description="Seconds within which a contact shall get an answer.")]
+    files: Annotated[FileRules, Meta(description="Which files may be sent.")]
+    tags: Annotated[list[str], Meta(description="The tags in use, those used last first; at most 500.")] = []
+    budgets: Annotated[list[ReplyBudget], Meta(description="The inboxes whose vendors count answers.")] = []
 
 
 class FoundInMessages(msgspec.Struct, frozen=True):
@@ -100,3 +126,6 @@ class ContactAbout(msgspec.Struct, frozen=True):
         list[RecordJson], Meta(description=f"Its newest conversations, at most {MOST_CONVERSATIONS}, newest first.")
     ]
     found: Annotated[FoundInMessages, Meta(description="The numbers in its newest messages.")]
+    joined: Annotated[
+        tuple[Joined, ...], Meta(description="The contacts that agents joined with it, oldest first, undone ones too.")
+    ] = ()

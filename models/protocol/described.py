@@ -12,7 +12,7 @@ from typing import Any, cast
 import msgspec
 
 from models.domain.bot import BotState, Insight
-from models.domain.conversation import ConversationRecord, Thread
+from models.domain.conversation import ConversationRecord, Joined, Thread
 from models.domain.message import Attachment, Message
 from models.protocol.events import DESK_EVENTS, VISITOR_EVENTS
 from models.protocol.methods import METHODS
@@ -20,7 +20,7 @@ from models.protocol.results import DeskSnapshot
 
 _SCHEMAS = "#/components/schemas/"
 #: Types that stand inside others as JSON that is passed on unread.
-STORED: tuple[type, ...] = (Message, Attachment, ConversationRecord, Thread, BotState, Insight)
+STORED: tuple[type, ...] = (Message, Attachment, ConversationRecord, Thread, BotState, Insight, Joined)
 
 Schema = dict[str, Any]
 _ENTRY = re.compile(r"(\w+(?:, \w+)*): (.*)")

@@ -27,7 +27,10 @@ class MessageEvent(Event, frozen=True, tag="message"):
 
 
 class OfferedEvent(Event, frozen=True, tag="offered"):
-    """A conversation came to the desk and awaits acceptance until its ``offer_expires_ms``."""
+    """A conversation came to the desk and awaits acceptance until its ``offer_expires_ms``.
+
+    One that was taken over is ``assigned`` already.
+    """
 
     conversation: RecordJson
     messages: Annotated[list[MessageJson], Meta(description="Its newest messages, at most five, oldest first.")]
@@ -37,10 +40,10 @@ class ChangedEvent(Event, frozen=True, tag="changed"):
     """A conversation on the desk changed."""
 
     change: Annotated[
-        Literal["accepted", "thread", "insight"],
+        Literal["accepted", "thread", "insight", "tags"],
         Meta(
             description="`accepted`: the agent took it; `thread`: the contact writes on another channel now; "
-            "`insight`: what the contact wants was understood."
+            "`insight`: what the contact wants was understood; `tags`: an agent sorted it by other words."
         ),
     ]
     conversation: RecordJson
@@ -50,8 +53,10 @@ class RemovedEvent(Event, frozen=True, tag="removed"):
     """A conversation left the desk."""
 
     change: Annotated[
-        Literal["declined", "transferred", "resolved", "snoozed", "merged", "offer_expired", "agent_away"],
-        Meta(description="Through what. `merged`: it goes on as `merged_into`."),
+        Literal[
+            "declined", "transferred", "resolved", "snoozed", "merged", "offer_expired", "agent_away", "taken_over"
+        ],
+        Meta(description="Through what. `merged`: it goes on as `merged_into`; `taken_over`: a supervisor has it."),
     ]
     conversation: RecordJson
 
@@ -65,7 +70,7 @@ class DeliveryEvent(Event, frozen=True, tag="delivery"):
 
 
 class SeenEvent(Event, frozen=True, tag="seen"):
-    """The contact has seen a conversation up to a message; told within about a second, and without a cursor."""
+    """The other side has seen a conversation up to a message; told within about a second, and without a cursor."""
 
     conversation: Annotated[str, Meta(description="Id of the conversation.")]
     seq: Annotated[int, Meta(description="Number of the newest message that it has seen.")]
@@ -87,4 +92,4 @@ DESK_EVENTS: tuple[type[Event], ...] = (
     SeenEvent,
     TypingEvent,
 )
-VISITOR_EVENTS: tuple[type[Event], ...] = (MessageEvent, TypingEvent)
+VISITOR_EVENTS: tuple[type[Event], ...] = (MessageEvent, SeenEvent, TypingEvent)

@@ -92,8 +92,10 @@ def _result_names() -> list[str]:
     methods = [*methods_at("desk").values(), *methods_at("visitor").values()]
     first = [method.result.__name__ for method in methods if _named(method)] + [DeskSnapshot.__name__]
     stored = {kind.__name__ for kind in STORED}
-    inner = [name for each in dict.fromkeys(first) for name in references(components[each]) if name not in stored]
-    return list(dict.fromkeys(first + inner))
+    names = list(dict.fromkeys(first))
+    for each in names:  # grows while it is walked, so that what stands in those is named too
+        names += [name for name in dict.fromkeys(references(components[each])) if name not in stored | set(names)]
+    return names
 
 
 def _types(names: Iterable[str]) -> str:

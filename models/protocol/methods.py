@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from models.protocol.about import AccountAbout, CannedPut, CannedRef, ContactAbout, ContactRef
+from models.protocol.about import AccountAbout, CannedPut, CannedRef, ContactAbout, ContactPair, ContactRef
 from models.protocol.params import (
     ConversationRate,
     ConversationRef,
+    ConversationSeen,
     DeskAck,
     DeskOpen,
     HistoryPage,
@@ -18,6 +19,7 @@ from models.protocol.params import (
     Nothing,
     Params,
     PresenceSet,
+    Retag,
     Say,
     SessionRenew,
     SnoozeUntil,
@@ -27,6 +29,7 @@ from models.protocol.params import (
     Write,
 )
 from models.protocol.results import DeskOpened, Ok, Page, ReceiptResult, VisitOpened, VisitPlace
+from models.protocol.search import HistorySearch, SearchResult
 
 Where = Literal["desk", "visitor"]
 #: Where a method can be called: on one of the two kinds of socket, or by ``POST /rpc``.
@@ -177,6 +180,24 @@ METHODS: tuple[Method, ...] = (
         summary="Read messages of any conversation of the account, notes among them.",
     ),
     Method(
+        "history.search",
+        ("desk",),
+        HistorySearch,
+        SearchResult,
+        http=True,
+        errors=("not_found", "unavailable"),
+        summary="Find words in what was said in the account, a stretch of its conversations at a time, newest first.",
+    ),
+    Method(
+        "conversation.seen",
+        ("desk",),
+        ConversationSeen,
+        Ok,
+        errors=("not_found",),
+        summary="Show the contact what was seen of a conversation on this desk, within about a second; of another "
+        "one it does nothing. Usually sent as a notification.",
+    ),
+    Method(
         "conversation.reopen",
         ("desk",),
         ConversationRef,
@@ -186,6 +207,24 @@ METHODS: tuple[Method, ...] = (
         summary="Let a resolved conversation wait again, for this agent first; its contact must have no newer one.",
     ),
     Method(
+        "conversation.tag",
+        ("desk",),
+        Retag,
+        Ok,
+        http=True,
+        errors=_OWN,
+        summary="Sort a conversation by short words; one that is resolved by who helped last. Done twice, it is once.",
+    ),
+    Method(
+        "conversation.take_over",
+        ("desk",),
+        ConversationRef,
+        Ok,
+        http=True,
+        errors=_OWN,
+        summary="Take an open conversation to one's own desk, whoever has it; for supervisors and admins.",
+    ),
+    Method(
         "contact.about",
         ("desk",),
         ContactRef,
@@ -193,6 +232,24 @@ METHODS: tuple[Method, ...] = (
         http=True,
         errors=("not_found", "unavailable"),
         summary="Tell who a contact of the account is: identities, conversations, and the numbers in its messages.",
+    ),
+    Method(
+        "contact.join",
+        ("desk",),
+        ContactPair,
+        Ok,
+        http=True,
+        errors=_OWN,
+        summary="Let two contacts be one person from now on; an agent must hold the conversation of the first.",
+    ),
+    Method(
+        "contact.part",
+        ("desk",),
+        ContactPair,
+        Ok,
+        http=True,
+        errors=_OWN,
+        summary="Undo a join: the other contact is one of its own again. What was said meanwhile stays where it is.",
     ),
     Method(
         "account.about",

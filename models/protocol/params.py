@@ -5,6 +5,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from models.domain.files import MOST_FILES
+from models.domain.tags import MOST_TAGS, TAG_CHARS
+
 Status = Literal["online", "away", "offline"]
 
 #: A SessionID has 29 characters; a message id some more.
@@ -18,10 +21,21 @@ ClientId = Annotated[
         description="The sender's own id of the message: sent again with the same one, it is taken once.",
     ),
 ]
-#: Characters; the limit in bytes (``limits.text_bytes``) is checked apart.
-Text = Annotated[
+#: Characters; the limit in bytes (``limits.text_bytes``) is checked apart, and so is that files stand in its place.
+MaybeText = Annotated[
     str,
-    Meta(min_length=1, max_length=100_000, description="What is said; at most `limits.text_bytes` bytes of UTF-8."),
+    Meta(
+        max_length=100_000,
+        description="What is said, at most `limits.text_bytes` bytes of UTF-8; may be empty beside attachments.",
+    ),
+]
+#: As many as one message may bring.
+Attachments = Annotated[
+    tuple[Annotated[str, Meta(min_length=1, max_length=2_048)], ...],
+    Meta(
+        max_length=MOST_FILES,
+        description=f"Proofs of the files that it brings, from `POST /v1/files`; at most {MOST_FILES}.",
+    ),
 ]
 Token = Annotated[str, Meta(min_length=1, max_length=4096)]
 ReplyTo = Annotated[str, Meta(max_length=_ID_CHARS, description="Id of the message that this one answers; or empty.")]
@@ -64,18 +78,19 @@ class Say(Params, frozen=True):
 
     conversation: Conversation
     client_id: ClientId
-    text: Text
+    text: MaybeText
     channel: Annotated[
         str, Meta(max_length=32, description="The thread to answer on; empty: where the contact wrote last.")
     ] = ""
     reply_to: ReplyTo = ""
+    attachments: Attachments = ()
 
 
 class Write(Params, frozen=True):
     """A visitor's message."""
 
     client_id: ClientId
-    text: Text
+    text: MaybeText
     conversation: Annotated[
         str,
         Meta(
@@ -85,12 +100,23 @@ class Write(Params, frozen=True):
         ),
     ] = ""
     reply_to: ReplyTo = ""
+    attachments: Attachments = ()
+    for_agents: Annotated[
+        bool, Meta(description="Whether it is left for agents: the conversation waits for one, and the bot is silent.")
+    ] = False
 
 
 class ConversationRef(Params, frozen=True):
     """One conversation."""
 
     conversation: Conversation
+
+
+class ConversationSeen(Params, frozen=True):
+    """How far an agent has seen a conversation on its desk."""
+
+    conversation: Conversation
+    seq: Annotated[int, Meta(ge=1, description="Number of the newest message seen.")]
 
 
 class TransferTo(Params, frozen=True):
@@ -110,12 +136,29 @@ class SnoozeUntil(Params, frozen=True):
     ]
 
 
+TagText = Annotated[
+    str,
+    Meta(
+        min_length=1, max_length=TAG_CHARS, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*(?![\s\S])"
+    ),
+]
+
+
+class Retag(Params, frozen=True):
+    """Which tags a conversation gets and loses; two spellings that differ in case or spaces are one tag."""
+
+    conversation: Conversation
+    add: Annotated[list[TagText], Meta(max_length=MOST_TAGS, description="Tags that it shall have.")] = []
+    remove: Annotated[list[TagText], Meta(max_length=MOST_TAGS, description="Tags that it shall not have.")] = []
+
+
 class Note(Params, frozen=True):
     """A note that only agents see."""
 
     conversation: Conversation
     client_id: ClientId
-    text: Text
+    text: MaybeText
+    attachments: Attachments = ()
 
 
 class PresenceSet(Params, frozen=True):

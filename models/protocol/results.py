@@ -77,6 +77,7 @@ class VisitOpened(msgspec.Struct, frozen=True):
         list[MessageJson],
         Meta(description="What follows the cursor given, the visitor's own messages among it, oldest first."),
     ]
+    file_bytes: Annotated[int, Meta(description="Bytes in one file that the visitor may send; 0: no files.")] = 0
 
 
 class VisitPlace(msgspec.Struct, frozen=True):
@@ -90,14 +91,21 @@ class VisitPlace(msgspec.Struct, frozen=True):
     ahead: Annotated[
         int | None,
         Meta(
-            description="While it waits: how many of the account wait longer. Where skills part the queue, not all of "
-            "them are before it."
+            description="While it waits: how many wait longer in its queue, which is of those that ask for the same "
+            "skill."
         ),
     ] = None
     estimate_s: Annotated[
         int | None, Meta(description="About how many seconds it still waits; null: nothing can be said.")
     ] = None
     rating: Annotated[int, Meta(description="What the contact gave it, 1 to 5; 0: nothing.")] = 0
+    seen_seq: Annotated[
+        int, Meta(description="Number of the newest message in it that an agent has seen; 0: none.")
+    ] = 0
+    closed: Annotated[bool, Meta(description="Whether the inbox has hours, and it is none of them now.")] = False
+    opens_at_ms: Annotated[
+        int | None, Meta(description="While it is closed: Unix time in milliseconds of its next hour; null: none.")
+    ] = None
 
 
 class Page(msgspec.Struct, frozen=True):

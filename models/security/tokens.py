@@ -5,7 +5,7 @@ and never read from the token, agents and visitors have audiences of their own, 
 wrong type is a forgery. Times are whole Unix seconds; a token is valid while ``now_s < expires_s``.
 """
 
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 from jwt import InvalidTokenError, PyJWS
@@ -83,6 +83,20 @@ class _VisitorPayload(msgspec.Struct, frozen=True):
     ext: str
 
 
+class Payload(Protocol):
+    """Anything that is signed: it says whom it is for and when it ends."""
+
+    @property
+    def aud(self) -> str:
+        """Return the audience."""
+        ...
+
+    @property
+    def exp(self) -> int:
+        """Return the Unix second from which on it is worthless."""
+        ...
+
+
 class _OneKey(HMACAlgorithm):
     """HMAC-SHA256 under one key, of which the library asks once and not at each call whether it is of another kind."""
 
@@ -95,7 +109,7 @@ class _OneKey(HMACAlgorithm):
         return self._prepared
 
 
-_Payload = TypeVar("_Payload", _AgentPayload, _VisitorPayload)
+_Payload = TypeVar("_Payload", bound=Payload)
 
 
 class TokenSigner:
@@ -135,6 +149,10 @@ class TokenSigner:
                 claims.channel,
                 claims.external_id,
             )
+        return self.seal(payload)
+
+    def seal(self, payload: Payload) -> str:
+        """Sign any payload; its audience must be one that nothing else has."""
         return self._jws.encode(self._encode(payload), self._key, ALGORITHM)
 
     def verify_agent(self, token: str, now_s: float) -> AgentClaims:
@@ -143,7 +161,7 @@ class TokenSigner:
         Raises:
             Unauthorized: it is expired, forged, or not an agent's.
         """
-        payload = self._verified(token, self._agents, _AGENTS, now_s)
+        payload = self.unseal(token, self._agents, _AGENTS, now_s)
         return AgentClaims(
             account=payload.acc,
             agent=payload.sub,
@@ -158,7 +176,7 @@ class TokenSigner:
         Raises:
             Unauthorized: it is expired, forged, or not a visitor's.
         """
-        payload = self._verified(token, self._visitors, _VISITORS, now_s)
+        payload = self.unseal(token, self._visitors, _VISITORS, now_s)
         return VisitorClaims(
             account=payload.acc,
             inbox=payload.inb,
@@ -187,7 +205,12 @@ class TokenSigner:
             raise Unauthorized("the session is over: log in again")
         return msgspec.structs.replace(claims, expires_s=min(int(now_s + token_lifetime_s), session_ends_s))
 
-    def _verified(self, token: str, decoder: msgspec.json.Decoder[_Payload], audience: str, now_s: float) -> _Payload:
+    def unseal(self, token: str, decoder: msgspec.json.Decoder[_Payload], audience: str, now_s: float) -> _Payload:
+        """Return the payload of a token.
+
+        Raises:
+            Unauthorized: it is expired, forged, or of another kind.
+        """
         if not token:
             raise Unauthorized("a token is needed")
         if len(token) > MAX_TOKEN_CHARS or not token.isascii():

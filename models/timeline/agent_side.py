@@ -4,6 +4,7 @@ from typing import Protocol
 
 import msgspec
 
+from models.channels.budget import OWN_CHANNELS, give_back, over_budget
 from models.domain.commands import (
     Accept,
     Decline,
@@ -16,6 +17,8 @@ from models.domain.commands import (
     Role,
     Say,
     Snooze,
+    Tag,
+    TakeOver,
     Transfer,
     Typing,
 )
@@ -23,12 +26,13 @@ from models.domain.conversation import HELD_STATES, OPEN_STATES, Thread
 from models.domain.errors import BadRequest, Conflict, Forbidden, NotFound
 from models.domain.message import Message
 from models.domain.outgoing import Outgoing
+from models.domain.tags import MOST_TAGS, TAG_CHARS, retagged
 from models.timeline.cache import Contact, Conversation
-from models.timeline.turn import Turn, message_event, record_event, refuse, refuse_state
+from models.timeline.turn import Turn, message_event, offered_event, record_event, refuse, refuse_state
 
 _encode = msgspec.json.Encoder().encode
-#: Channels whose contacts read on our own sockets or poll the API; all others are sent by an outbox.
-OWN_CHANNELS = frozenset(("web", "api"))
+#: Channels on which an answer may bring files; no vendor's channel has learned to send them yet.
+FILE_CHANNELS = OWN_CHANNELS
 
 
 class ByAgent(Protocol):
@@ -78,14 +82,15 @@ def say(turn: Turn, command: Say, found: Held | None) -> Receipt | Refusal:
     if found is not None:
         hit = found[1].seen.get(source)
         if hit is not None:
+            turn.count("duplicates")
             return Receipt(conversation=found[1].record.id, seq=hit[0], at_ms=hit[1], duplicate=True)
     refusal = _checked(turn, command, found, states=OPEN_STATES)
     if refusal is not None or found is None:
         return refusal or refuse(NotFound, "no such conversation")
     contact, conversation = found
-    thread = conversation.thread_on(command.channel)
-    if thread is None:
-        return refuse(BadRequest, f"this conversation has no thread on channel {command.channel[:64]!r}")
+    thread = _thread_for(turn, command, conversation)
+    if isinstance(thread, Refusal):
+        return thread
     if conversation.record.state == "offered" and conversation.record.agent == command.by:
         _take(turn, contact, conversation)
     elif conversation.record.state == "bot":
@@ -106,11 +111,37 @@ def say(turn: Turn, command: Say, found: Held | None) -> Receipt | Refusal:
         received_at_ms=command.received_at_ms,
         internal=command.internal,
         reply_to=command.reply_to,
+        attachments=command.attachments,
     )
     data = turn.append(contact, conversation, message)
     if not command.internal:
         send(turn, contact, message, data, thread)
+    _count_said(turn, contact, conversation, internal=command.internal)
     return turn.receipt(conversation)
+
+
+def _thread_for(turn: Turn, command: Say, conversation: Conversation) -> Thread | Refusal:
+    """Return where an answer goes; refused where its vendor would not take it."""
+    thread = conversation.thread_on(command.channel)
+    if thread is None:
+        return refuse(BadRequest, f"this conversation has no thread on channel {command.channel[:64]!r}")
+    if command.attachments and not command.internal and thread.channel not in FILE_CHANNELS:
+        return refuse(BadRequest, f"files cannot be sent on channel {thread.channel}")
+    budget = turn.budgets.get(thread.inbox)
+    if budget is None or command.internal:
+        return thread
+    spent = conversation.spent.get(thread.channel)
+    words = over_budget(budget, spent, thread.channel, command.text, turn.now_ms)
+    return refuse(Conflict, words) if words else thread
+
+
+def _count_said(turn: Turn, contact: Contact, conversation: Conversation, *, internal: bool) -> None:
+    """Count what an agent said, and how long the contact had waited for it."""
+    changes = turn.changes[contact.account]
+    changes.count("note" if internal else "agent")
+    if conversation.asked_ms and not internal:
+        changes.waits_ms.append(turn.now_ms - conversation.asked_ms)
+        conversation.asked_ms = 0
 
 
 def send(turn: Turn, contact: Contact, message: Message, data: bytes, thread: Thread) -> None:
@@ -216,6 +247,7 @@ def resolve(turn: Turn, command: Resolve, found: Held | None) -> Done | Refusal:
     before = conversation.record
     turn.append_system(contact, conversation, "conversation.resolved")
     turn.close(contact, conversation, state="resolved", snoozed_until_ms=0)
+    turn.changes[contact.account].count("resolved")
     if before.state in HELD_STATES:
         event = record_event("removed", "resolved", conversation.record)
         turn.changes[contact.account].tell_desk(before.agent, event)
@@ -241,6 +273,7 @@ def reopen(turn: Turn, command: Reopen, found: Held | None) -> Done | Refusal:
         return refuse(Conflict, "this contact has a newer conversation")
     turn.append_system(contact, conversation, "conversation.reopened")
     turn.reopen(contact, conversation, preferred=command.by)
+    turn.changes[contact.account].count("reopened")
     return Done(conversation=record.id)
 
 
@@ -263,6 +296,71 @@ def snooze(turn: Turn, command: Snooze, found: Held | None) -> Done | Refusal:
     return Done(conversation=conversation.record.id)
 
 
+def tag(turn: Turn, command: Tag, found: Held | None) -> Done | Refusal:
+    """Add tags to a conversation and take others away; one that is resolved is tagged by who helped last."""
+    refusal = _checked_for_tags(turn, command, found)
+    if refusal is not None or found is None:
+        return refusal or refuse(NotFound, "no such conversation")
+    contact, conversation = found
+    before = conversation.record
+    tags = retagged(before.tags, add=command.add, remove=command.remove)
+    if len(tags) > MOST_TAGS or any(len(each) > TAG_CHARS for each in tags):
+        return refuse(BadRequest, f"a conversation has at most {MOST_TAGS} tags of {TAG_CHARS} characters each")
+    if tags == before.tags:
+        return Done(conversation=before.id)
+    changes = turn.changes_of(contact.account, contact.slot)
+    changes.tags |= dict.fromkeys((each for each in tags if each not in before.tags), turn.now_ms)
+    if before.state in HELD_STATES:
+        record = turn.replace(contact, conversation, tags=tags)
+        changes.tell_desk(record.agent, record_event("changed", "tags", record))
+    else:
+        turn.keep(contact, conversation, tags=tags)
+    return Done(conversation=before.id)
+
+
+def _checked_for_tags(turn: Turn, command: Tag, found: Held | None) -> Refusal | None:
+    if found is None or found[1].record.state != "resolved":
+        return _checked(turn, command, found, states=OPEN_STATES)
+    if command.role == "agent" and found[0].record.last_agent != command.by:
+        return refuse(Forbidden, "this conversation was not yours")
+    return None
+
+
+def take_over(turn: Turn, command: TakeOver, found: Held | None) -> Done | Refusal:
+    """Bring an open conversation to a supervisor's desk, beyond any capacity; doing so twice is once.
+
+    Whoever had it sees it go, and a note that only agents see says who took it, so that it can be traced.
+    """
+    if command.role == "agent":
+        return refuse(Forbidden, "only supervisors take conversations over")
+    refusal = _checked(turn, command, found, states=OPEN_STATES)
+    if refusal is not None or found is None:
+        return refusal or refuse(NotFound, "no such conversation")
+    contact, conversation = found
+    before = conversation.record
+    if before.agent == command.by and before.state in HELD_STATES:
+        if before.state == "offered":
+            _take(turn, contact, conversation)
+        return Done(conversation=before.id)
+    turn.append_line(contact, conversation, "conversation.taken_over", by=command.by)
+    record = turn.replace(
+        contact,
+        conversation,
+        state="assigned",
+        agent=command.by,
+        offer_expires_ms=0,
+        snoozed_until_ms=0,
+        excluded=(),
+    )
+    turn.replace_contact(contact, last_agent=command.by)
+    changes = turn.changes[contact.account]
+    if before.state in HELD_STATES:
+        changes.tell_desk(before.agent, record_event("removed", "taken_over", record))
+    changes.tell_desk(command.by, offered_event(conversation))
+    changes.count("taken_over")
+    return Done(conversation=record.id)
+
+
 def agent_typing(turn: Turn, command: Typing, found: Held | None) -> Done | Refusal:
     """Show the contact that the agent types; nothing is stored."""
     refusal = _checked(turn, command, found, states=HELD_STATES)
@@ -279,6 +377,9 @@ def delivered(turn: Turn, command: Delivered, found: Held | None) -> Done | Refu
     if found is None:
         return refuse(NotFound, "no such conversation")
     contact, conversation = found
+    if command.state == "failed":
+        give_back(conversation.spent, int(command.message.rpartition("-")[2]))
+        turn.changes_of(contact.account, contact.slot).count("undelivered")
     if conversation.record.state in HELD_STATES:
         event = _encode(
             {"type": "delivery", "message": command.message, "state": command.state, "detail": command.detail}
@@ -287,4 +388,5 @@ def delivered(turn: Turn, command: Delivered, found: Held | None) -> Done | Refu
     elif conversation.record.state == "bot" and command.state == "failed":
         turn.replace(contact, conversation, state="waiting")
         turn.count("bot_handed_over_undelivered")
+        turn.changes[contact.account].count("handed_over")
     return Done(conversation=conversation.record.id)

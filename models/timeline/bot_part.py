@@ -25,15 +25,21 @@ class BotPart(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         answers: its rules; None when nothing is understood here. What the bot holds is handed over even then.
+        own: the rules of accounts that have their own, by account; the shell replaces them between turns.
         patience_ms: for an answer, before the conversation is handed over.
         idle_ms: for the contact to go on after an answer, before the conversation counts as resolved.
         route_by_skill: whether a hand-over asks for the skill of the intent, where the conversation has none.
     """
 
     answers: Answers | None = None
+    own: dict[str, Answers] = msgspec.field(default_factory=dict[str, Answers])
     patience_ms: int = 1_500
     idle_ms: int = 1_800_000
     route_by_skill: bool = False
+
+    def answers_of(self, account: str) -> Answers | None:
+        """Return the rules that count in an account."""
+        return self.own.get(account, self.answers)
 
 
 class Question(msgspec.Struct, frozen=True, gc=False):

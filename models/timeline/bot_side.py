@@ -37,6 +37,15 @@ def asked(turn: Turn, contact: Contact, conversation: Conversation) -> None:
     else:
         turn.count("bot_handed_over_no_room")
         turn.replace(contact, conversation, **fields, state="waiting")
+        turn.changes[contact.account].count("handed_over")
+
+
+def passed_over(turn: Turn, contact: Contact, conversation: Conversation) -> None:
+    """Let the conversation wait for a human, before a message is appended that the contact leaves for agents."""
+    owed = conversation.record.owed_seq
+    since_ms = conversation.record.waiting_since_ms if owed else turn.now_ms
+    turn.count("bot_handed_over_left")
+    turn.replace(contact, conversation, state="waiting", waiting_since_ms=since_ms)
 
 
 def wonder(turn: Turn, contact: Contact, conversation: Conversation, text: str) -> None:
@@ -62,12 +71,13 @@ def understood(turn: Turn, command: Understood, found: Held | None) -> Done | Re
 
 def _heard(turn: Turn, command: Understood, contact: Contact, conversation: Conversation) -> None:
     record = conversation.record
-    if turn.bot.answers is None or (BOT, message_id(record.id, command.seq)) in conversation.seen:
+    answers = turn.bot.answers_of(contact.account)
+    if answers is None or (BOT, message_id(record.id, command.seq)) in conversation.seen:
         return
-    decision = turn.bot.answers.hear(command.text, command.understanding, record.bot or BotState())
+    decision = answers.hear(command.text, command.understanding, record.bot or BotState())
     if command.seq != record.owed_seq and not (isinstance(decision, HandOver) and decision.reason in _HEARD_LATE):
         return  # a newer message is the one to answer, or it was answered already
-    insight = _insight(turn, command, record)
+    insight = _insight(turn, command, contact, record)
     if isinstance(decision, HandOver):
         _hand_over(turn, contact, conversation, decision, seq=command.seq, insight=insight)
         return
@@ -75,6 +85,8 @@ def _heard(turn: Turn, command: Understood, contact: Contact, conversation: Conv
     due_ms = turn.now_ms + turn.bot.idle_ms
     turn.replace(contact, conversation, owed_seq=0, bot_due_ms=due_ms, bot=decision.state, insight=insight)
     turn.count("bot_answered")
+    turn.changes[contact.account].count("bot_answered")
+    conversation.asked_ms = 0
 
 
 def _hand_over(
@@ -88,6 +100,7 @@ def _hand_over(
         skill = decision.skill
     turn.replace(contact, conversation, state="waiting", skill=skill, insight=insight)
     turn.count(f"bot_handed_over_{decision.reason}")
+    turn.changes[contact.account].count("handed_over")
 
 
 def _say(turn: Turn, contact: Contact, conversation: Conversation, answered_seq: int, text: str) -> None:
@@ -110,12 +123,13 @@ def _say(turn: Turn, contact: Contact, conversation: Conversation, answered_seq:
         reply_to=question,
     )
     send(turn, contact, message, turn.append(contact, conversation, message), thread)
+    turn.changes[contact.account].count("bot")
 
 
 def _shown(turn: Turn, command: Understood, contact: Contact, conversation: Conversation) -> None:
     """Keep what was understood for the next offer; an agent who has the offer sees it change."""
     before = conversation.record
-    insight = _insight(turn, command, before)
+    insight = _insight(turn, command, contact, before)
     if insight is before.insight:
         return
     if before.state == "offered":
@@ -126,12 +140,17 @@ def _shown(turn: Turn, command: Understood, contact: Contact, conversation: Conv
         turn.keep(contact, conversation, insight=insight)
 
 
-def _insight(turn: Turn, command: Understood, record: ConversationRecord) -> Insight | None:
+def _insight(turn: Turn, command: Understood, contact: Contact, record: ConversationRecord) -> Insight | None:
     """Return what to show of a conversation: the newest message that was understood counts."""
     known = record.insight
-    if turn.bot.answers is None or command.understanding is None or (known and known.seq >= command.seq):
+    if not command.text.strip():
+        return known  # a file without a word
+    answers = turn.bot.answers_of(command.account)
+    if answers is None or command.understanding is None or (known and known.seq >= command.seq):
         return known
-    insight = turn.bot.answers.insight(command.text, command.understanding)
+    insight = answers.insight(command.text, command.understanding)
+    if known is None:
+        turn.changes_of(contact.account, contact.slot).count(f"intent:{insight.intent}")
     return msgspec.structs.replace(insight, seq=command.seq)
 
 
@@ -150,4 +169,5 @@ def bot_due(turn: Turn, command: BotDue, found: Held | None) -> Done | Refusal:
         turn.append_system(contact, conversation, "conversation.resolved")
         turn.close(contact, conversation, state="resolved")
         turn.count("bot_resolved")
+        turn.changes[contact.account].count("bot_resolved")
     return Done(conversation=record.id)

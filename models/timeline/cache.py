@@ -8,8 +8,10 @@ from collections import deque
 
 import msgspec
 
+from models.channels.budget import Said, Spent, spent_of
 from models.domain.conversation import ContactRecord, ConversationRecord, Thread
-from models.domain.message import Claim
+from models.domain.message import Claim, Spoken
+from models.timeline.waits import waits_since
 
 #: How many of a conversation's newest messages are known as duplicates at least. It holds all that one
 #: sender may repeat at once: the batches under way (`cluster.clients`), the lines of a body (``limits.bulk_lines``).
@@ -18,6 +20,8 @@ SEEN_MESSAGES = 2048
 CONTEXT_MESSAGES = 5
 
 _claim = msgspec.json.Decoder(Claim)
+_said = msgspec.json.Decoder(Said)
+_spoken = msgspec.json.Decoder(Spoken)
 
 
 class LoadedConversation(msgspec.Struct, frozen=True):
@@ -46,15 +50,19 @@ class LoadedContact(msgspec.Struct, frozen=True):
 class Conversation:
     """One conversation in memory."""
 
-    __slots__ = ("recent", "record", "seen", "seq")
+    __slots__ = ("asked_ms", "recent", "record", "seen", "seq", "spent")
 
     def __init__(self, record: ConversationRecord) -> None:
         self.record = record
         self.seq = 0
+        #: since when the contact waits for an answer, as Unix time in milliseconds; 0 when it does not.
+        self.asked_ms = 0
         #: (inbox, source id) -> (seq, at_ms) of the messages that count as seen.
         self.seen: dict[tuple[str, str], tuple[int, int]] = {}
         #: JSON of the newest messages, newest first.
         self.recent: deque[bytes] = deque(maxlen=CONTEXT_MESSAGES)
+        #: vendor's channel -> what was answered there since the contact wrote.
+        self.spent: dict[str, Spent] = {}
 
     @classmethod
     def loaded(cls, found: LoadedConversation) -> "Conversation":
@@ -67,6 +75,10 @@ class Conversation:
             claim = _claim.decode(data)
             if claim.source_id:
                 seen[claim.inbox, claim.source_id] = (claim.seq, claim.at_ms)
+        conversation.spent = spent_of(map(_said.decode, found.newest), (each.channel for each in found.record.threads))
+        conversation.asked_ms = waits_since(
+            found.record, map(_spoken.decode, found.newest), whole=len(found.newest) == found.length
+        )
         return conversation
 
     def remember(self, key: tuple[str, str], seq: int, at_ms: int) -> None:

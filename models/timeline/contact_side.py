@@ -5,11 +5,25 @@ from typing import Any
 import msgspec
 
 from models.domain.bot import Insight
-from models.domain.commands import Adopt, Done, Export, Exported, Move, Moved, Rate, Receipt, Receive, Refusal, Typing
+from models.domain.commands import (
+    Adopt,
+    Done,
+    Export,
+    Exported,
+    Move,
+    Moved,
+    Parted,
+    Rate,
+    Receipt,
+    Receive,
+    Refusal,
+    Typing,
+)
 from models.domain.conversation import HELD_STATES, ConversationRecord, Thread
 from models.domain.errors import Conflict, Forbidden, NotFound
 from models.domain.message import Message
-from models.timeline import bot_side
+from models.domain.tags import MOST_TAGS, retagged
+from models.timeline import bot_side, joining
 from models.timeline.agent_side import Held
 from models.timeline.cache import Contact, Conversation
 from models.timeline.turn import Turn, message_event, record_event, refuse
@@ -19,20 +33,23 @@ _message = msgspec.json.Decoder(Message)
 _UNDERSTOOD_STATES = frozenset(("bot", "waiting", "offered"))
 
 
-def receive(turn: Turn, command: Receive) -> Receipt | Moved | Refusal:
+def receive(turn: Turn, command: Receive) -> Receipt | Moved | Parted | Refusal:
     """Number a contact's message and bring it to the desk that holds the conversation.
 
     Taken once by (inbox, source id), across the open conversation and the one before it.
     """
     contact = turn.contacts[command.contact]
-    if contact.record.moved_to:
-        return Moved(contact=contact.record.moved_to)
+    person = contact.record
+    elsewhere = joining.elsewhere(person, command) if person.moved_to or person.joined else None
+    if elsewhere is not None:
+        return elsewhere
     if contact.account != command.account:
         return refuse(NotFound, "no such contact in this account")
     key = (command.inbox, command.source_id)
     conversation = contact.open
     hit = contact.seen(key)
     if hit is not None:
+        turn.count("duplicates")
         return Receipt(conversation=hit[0].record.id, seq=hit[1], at_ms=hit[2], duplicate=True)
     if command.conversation and (conversation is None or conversation.record.id != command.conversation):
         return _refuse_other_conversation(contact, command.conversation)
@@ -60,6 +77,8 @@ def receive(turn: Turn, command: Receive) -> Receipt | Moved | Refusal:
             attachments=command.attachments,
         ),
     )
+    conversation.asked_ms = conversation.asked_ms or turn.now_ms
+    turn.changes[contact.account].count("contact")
     if command.channel != "web":
         # what was written elsewhere shows on the contact's open web page; web pages know what they sent themselves
         turn.changes[contact.account].tell_visitors(contact.id, message_event(data))
@@ -72,9 +91,14 @@ def _opened(turn: Turn, contact: Contact, command: Receive) -> Conversation:
     """Open a conversation for a contact's message: the bot's, if it has room, or one that waits for a human."""
     thread = Thread(channel=command.channel, inbox=command.inbox, external_id=command.external_id)
     bots: dict[str, Any] = {}
-    if turn.bot_takes_one():
+    if not command.for_agents and turn.bot_takes_one():
         bots = {"state": "bot", "owed_seq": 1, "bot_due_ms": turn.now_ms + turn.bot.patience_ms}
-    return turn.open(contact, skill=command.skill, preferred=contact.record.last_agent, threads=(thread,), **bots)
+    opened = turn.open(contact, skill=command.skill, preferred=contact.record.last_agent, threads=(thread,), **bots)
+    changes = turn.changes[contact.account]
+    changes.count("opened")
+    if bots:
+        changes.count("bot_opened")
+    return opened
 
 
 def _goes_on(turn: Turn, contact: Contact, conversation: Conversation, command: Receive) -> None:
@@ -82,6 +106,8 @@ def _goes_on(turn: Turn, contact: Contact, conversation: Conversation, command: 
     _follow_thread(turn, contact, conversation, command)
     if conversation.record.state == "snoozed":
         turn.replace(contact, conversation, state="waiting", waiting_since_ms=turn.now_ms, snoozed_until_ms=0)
+    elif conversation.record.state == "bot" and command.for_agents:
+        bot_side.passed_over(turn, contact, conversation)
     elif conversation.record.state == "bot":
         bot_side.asked(turn, contact, conversation)
 
@@ -130,6 +156,10 @@ def rate(turn: Turn, command: Rate, found: Held | None) -> Done | Refusal:
     if record.state != "resolved":
         return refuse(Conflict, "only a conversation that is closed can be rated")
     if (record.rating, record.rating_comment) != (command.score, command.comment):
+        changes = turn.changes_of(contact.account, contact.slot)
+        changes.count("stars", command.score - record.rating)
+        if not record.rating:
+            changes.count("rated")
         turn.keep(contact, conversation, rating=command.score, rating_comment=command.comment)
     return Done(conversation=record.id)
 
@@ -140,7 +170,13 @@ def export(turn: Turn, command: Export) -> Exported | Refusal:
     if contact.account != command.account:
         return refuse(NotFound, "no such contact in this account")
     record = contact.open.record if contact.open else None
-    return Exported(record=record, length=contact.open.seq if contact.open else 0, moved_to=contact.record.moved_to)
+    return Exported(
+        record=record,
+        length=contact.open.seq if contact.open else 0,
+        moved_to=contact.record.moved_to,
+        identities=contact.record.identities,
+        joined=contact.record.joined,
+    )
 
 
 def adopt(turn: Turn, command: Adopt) -> Done | Moved | Refusal:
@@ -153,12 +189,11 @@ def adopt(turn: Turn, command: Adopt) -> Done | Moved | Refusal:
         return Moved(contact=contact.record.moved_to)
     if contact.account != command.account:
         return refuse(NotFound, "no such contact in this account")
-    thread = Thread(channel=command.channel, inbox=command.inbox, external_id=command.external_id)
-    if thread not in contact.record.identities:
-        turn.replace_contact(contact, identities=(*contact.record.identities, thread))
+    joining.take_over(turn, contact, command)
+    noted_ms = turn.now_ms if command.by else 0
     carried = [message for message in map(_carried, command.messages) if not contact.seen(_key(message))]
     if command.record is None or not carried:
-        return Done(conversation=contact.record.open)
+        return Done(conversation=contact.record.open, at_ms=noted_ms)
     source = command.record
     conversation = contact.open
     if conversation is None:
@@ -174,7 +209,9 @@ def adopt(turn: Turn, command: Adopt) -> Done | Moved | Refusal:
                 message, id=f"{conversation.record.id}-{seq}", conversation=conversation.record.id, seq=seq
             ),
         )
-    return Done(conversation=conversation.record.id)
+    if not conversation.asked_ms and conversation.record.state == "waiting":
+        conversation.asked_ms = conversation.record.waiting_since_ms
+    return Done(conversation=conversation.record.id, at_ms=noted_ms)
 
 
 def _opened_like(turn: Turn, contact: Contact, source: ConversationRecord) -> Conversation:
@@ -189,6 +226,7 @@ def _opened_like(turn: Turn, contact: Contact, source: ConversationRecord) -> Co
         threads=source.threads,
         waiting_since_ms=source.waiting_since_ms,
         insight=_carried_insight(source),
+        tags=source.tags,
         **bots,
     )
 
@@ -210,7 +248,8 @@ def _join(turn: Turn, contact: Contact, conversation: Conversation, source: Conv
     """Make an open conversation ready for the messages of another one."""
     ours = conversation.record.threads
     theirs = tuple(each for each in source.threads if each not in ours)
-    record = turn.replace(contact, conversation, threads=theirs + ours)
+    tags = retagged(conversation.record.tags, add=source.tags)[:MOST_TAGS]
+    record = turn.replace(contact, conversation, threads=theirs + ours, tags=tags)
     if record.state in HELD_STATES:
         turn.changes[contact.account].tell_desk(record.agent, record_event("changed", "thread", record))
     elif record.state == "bot" and not _settled_by_bot(source):
@@ -251,6 +290,8 @@ def move(turn: Turn, command: Move) -> Done | Refusal:
         if contact.record.moved_to == command.into:
             return Done()
         return refuse(Conflict, "this identity already belongs to another contact")
+    if command.joined_ms and command.joined_ms <= contact.record.parted_ms:
+        return refuse(Conflict, "this join was undone meanwhile")
     conversation = contact.open
     if (conversation.record.id if conversation else "") != command.conversation or (
         conversation is not None and conversation.seq != command.length

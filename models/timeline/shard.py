@@ -10,11 +10,13 @@ The flow of a batch::
                                                                                     └─ failed: forget()
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
 
+from models.channels.budget import Budget
 from models.domain.commands import (
     Accept,
     Adopt,
@@ -28,13 +30,17 @@ from models.domain.commands import (
     Fence,
     Move,
     Offer,
+    Part,
     Rate,
     Receive,
     Release,
     Reopen,
     Resolve,
+    Return,
     Say,
     Snooze,
+    Tag,
+    TakeOver,
     Transfer,
     Typing,
     Understood,
@@ -42,17 +48,19 @@ from models.domain.commands import (
 from models.domain.conversation import Placement
 from models.domain.errors import BadRequest, InvalidId
 from models.domain.ids import slot_of_contact, slot_of_conversation
-from models.timeline import agent_side, bot_side, contact_side, dispatcher_side
+from models.timeline import agent_side, bot_side, contact_side, dispatcher_side, joining
 from models.timeline.bot_part import BotPart, Question
 from models.timeline.cache import Contact, Conversation, LoadedContact
 from models.timeline.changes import Changes
-from models.timeline.turn import Turn, refuse
+from models.timeline.turn import Rules, Turn, refuse
 
 _BY_CONTACT: dict[type[Command], Callable[[Turn, Any], AnyReply]] = {
     Receive: contact_side.receive,
     Export: contact_side.export,
     Adopt: contact_side.adopt,
     Move: contact_side.move,
+    Return: joining.go_back,
+    Part: joining.part,
 }
 _BY_CONVERSATION: dict[type[Command], Callable[[Turn, Any, agent_side.Held | None], AnyReply]] = {
     Say: agent_side.say,
@@ -62,6 +70,7 @@ _BY_CONVERSATION: dict[type[Command], Callable[[Turn, Any, agent_side.Held | Non
     Resolve: agent_side.resolve,
     Reopen: agent_side.reopen,
     Snooze: agent_side.snooze,
+    TakeOver: agent_side.take_over,
     Typing: agent_side.agent_typing,
     Delivered: agent_side.delivered,
     Offer: dispatcher_side.offer,
@@ -69,6 +78,7 @@ _BY_CONVERSATION: dict[type[Command], Callable[[Turn, Any, agent_side.Held | Non
     Understood: bot_side.understood,
     BotDue: bot_side.bot_due,
     Rate: contact_side.rate,
+    Tag: agent_side.tag,
 }
 #: Nothing is understood here, and whatever the bot holds from before is handed over when it is due.
 _NO_BOT = BotPart()
@@ -89,7 +99,7 @@ class Outcome(msgspec.Struct, frozen=True):
         changes: account -> what must be written, atomically per account.
         placements: what dispatchers must hear once it is written.
         questions: what is to be understood once it is written.
-        counts: what the bot did -> how often.
+        counts: what the bot did, and what was known already -> how often, in all accounts.
     """
 
     replies: list[AnyReply]
@@ -105,7 +115,7 @@ def slot_of(command: AnyCommand) -> int:
     Raises:
         InvalidId: the contact or conversation it names is not an id.
     """
-    if isinstance(command, (Receive, Export, Adopt, Move)):
+    if isinstance(command, (Receive, Export, Adopt, Move, Return, Part)):
         return slot_of_contact(command.contact)
     if isinstance(command, Fence):
         return command.slot
@@ -116,7 +126,7 @@ def _needs(command: AnyCommand) -> tuple[str, str]:
     """Return the contact and the conversation that must be in memory to decide a command; empty means none."""
     if isinstance(command, Fence):
         return "", ""
-    if isinstance(command, (Export, Adopt, Move)):
+    if isinstance(command, (Export, Adopt, Move, Return, Part)):
         return command.contact, ""
     if isinstance(command, (Receive, Typing)):
         return command.contact, command.conversation
@@ -130,13 +140,19 @@ class Shard:
         entropy: gives that many random bytes from the operating system.
         cached_contacts: how many contacts are kept in memory; the longest untouched are dropped first.
         bot: its part in the conversations.
+        budgets: inbox -> how many answers its vendor takes until the contact writes again.
     """
 
     def __init__(
-        self, *, entropy: Callable[[int], bytes], cached_contacts: int = 50_000, bot: BotPart = _NO_BOT
+        self,
+        *,
+        entropy: Callable[[int], bytes],
+        cached_contacts: int = 50_000,
+        bot: BotPart = _NO_BOT,
+        budgets: Mapping[str, Budget] = MappingProxyType({}),
     ) -> None:
         self._entropy = entropy
-        self._bot = bot
+        self._rules = Rules(bot, budgets)
         self._cached_contacts = cached_contacts
         self._contacts: dict[str, Contact] = {}
         #: conversation -> its contact, for the conversations in memory.
@@ -182,7 +198,7 @@ class Shard:
             now_ms: Unix time, in milliseconds.
             bot_room: how many messages the bot can take on; 0 while it is off or has too much to do.
         """
-        turn = Turn(now_ms, self._entropy, self._contacts, self.dispatcher_epochs, self._bot, bot_room)
+        turn = Turn(now_ms, self._entropy, self._contacts, self.dispatcher_epochs, self._rules, bot_room)
         replies: list[AnyReply] = []
         answer = replies.append
         receive = contact_side.receive

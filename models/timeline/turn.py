@@ -1,10 +1,11 @@
 """One batch in the making: the clock, the changes so far, and the few acts that every command is made of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
+from models.channels.budget import OWN_CHANNELS, Budget, Said, note
 from models.domain.commands import Receipt, Refusal
 from models.domain.conversation import (
     HELD_STATES,
@@ -55,6 +56,22 @@ def offered_event(conversation: Conversation) -> bytes:
     )
 
 
+class Rules(msgspec.Struct, frozen=True):
+    """What holds for every turn of a router.
+
+    Args:
+        bot: its part in the conversations.
+        budgets: inbox -> how many answers its vendor takes until the contact writes again.
+    """
+
+    bot: BotPart
+    budgets: Mapping[str, Budget]
+
+
+def _said_by(message: Message) -> Said:
+    return Said(message.seq, message.author, message.at_ms, message.channel, message.text, message.internal)
+
+
 class Turn:
     """The context of one batch.
 
@@ -63,13 +80,14 @@ class Turn:
         entropy: gives that many random bytes from the operating system.
         contacts: the shard's cache.
         dispatcher_epochs: account -> the newest dispatcher's epoch.
-        bot: its part here.
+        rules: what holds for every turn of this router.
         bot_room: how many messages the bot can take on; others go to humans at once.
     """
 
     __slots__ = (
         "bot",
         "bot_room",
+        "budgets",
         "changes",
         "contacts",
         "counts",
@@ -87,17 +105,18 @@ class Turn:
         entropy: Callable[[int], bytes],
         contacts: dict[str, Contact],
         dispatcher_epochs: dict[str, int],
-        bot: BotPart,
+        rules: Rules,
         bot_room: int,
     ) -> None:
         self.now_ms = now_ms
         self.entropy = entropy
         self.contacts = contacts
         self.dispatcher_epochs = dispatcher_epochs
-        self.bot = bot
+        self.bot = rules.bot
+        self.budgets = rules.budgets
         self.bot_room = bot_room
         self.questions: list[Question] = []
-        #: what the bot did -> how often.
+        #: what happened -> how often, for the process; an account's own counts are among its changes.
         self.counts: dict[str, int] = {}
         self.changes: dict[str, Changes] = {}
         self.placed: dict[str, Placement] = {}
@@ -108,7 +127,7 @@ class Turn:
         """Return the account's changes, and have ``slot`` fenced."""
         changes = self.changes.get(account)
         if changes is None:
-            changes = self.changes[account] = Changes()
+            changes = self.changes[account] = Changes(self.now_ms)
         changes.slots.add(slot)
         return changes
 
@@ -120,7 +139,7 @@ class Turn:
         return True
 
     def count(self, what: str) -> None:
-        """Count something that the bot did."""
+        """Count something for the process, whatever account it was in."""
         self.counts[what] = self.counts.get(what, 0) + 1
 
     def append(self, contact: Contact, conversation: Conversation, message: Message) -> bytes:
@@ -130,6 +149,8 @@ class Turn:
         conversation.recent.appendleft(data)
         if message.source_id:
             conversation.remember((message.inbox, message.source_id), message.seq, message.at_ms)
+        if message.channel not in OWN_CHANNELS:
+            note(conversation.spent, _said_by(message))
         changes = self.changes_of(contact.account, contact.slot)
         record = conversation.record
         new = changes.messages.get(record.id)
@@ -139,6 +160,9 @@ class Turn:
             new.append(data)
         if record.state in HELD_STATES:
             changes.tell_desk(record.agent, message_event(data))
+        if message.attachments:
+            shown_to = "" if message.internal else contact.id
+            changes.files += [(each.file, shown_to, message.id) for each in message.attachments if each.file]
         return data
 
     def append_system(self, contact: Contact, conversation: Conversation, text: str) -> None:
@@ -159,6 +183,22 @@ class Turn:
         )
         self.changes_of(contact.account, contact.slot).tell_visitors(contact.id, message_event(data))
 
+    def append_line(self, contact: Contact, conversation: Conversation, text: str, *, by: str) -> None:
+        """Add a line about what an agent did, which only agents see."""
+        seq = conversation.seq + 1
+        record = conversation.record
+        message = Message(
+            id=f"{record.id}-{seq}",
+            conversation=record.id,
+            seq=seq,
+            author="system",
+            author_id=by,
+            text=text,
+            at_ms=self.now_ms,
+            internal=True,
+        )
+        self.append(contact, conversation, message)
+
     def replace(self, contact: Contact, conversation: Conversation, **fields: Any) -> ConversationRecord:
         """Change a conversation's record, keep the indexes in step, and let the dispatcher know.
 
@@ -174,6 +214,7 @@ class Turn:
         states = (before.state, record.state)
         if "waiting" in states:
             changes.waiting[record.id] = record.waiting_since_ms if record.state == "waiting" else None
+            _queue(changes, before, record)
         self._hold(changes, before, record)
         if "snoozed" in states:
             changes.snoozed[record.id] = record.snoozed_until_ms if record.state == "snoozed" else None
@@ -253,6 +294,8 @@ class Turn:
             snoozed_until_ms=0,
             **fields,
         )
+        # nobody expected an answer while it was closed
+        conversation.asked_ms = self.now_ms if conversation.asked_ms else 0
         contact.open, contact.last = conversation, None
         self.replace_contact(contact, open=conversation.record.id, last="")
 
@@ -266,3 +309,11 @@ class Turn:
     def receipt(self, conversation: Conversation) -> Receipt:
         """Confirm the message that was appended last."""
         return Receipt(conversation=conversation.record.id, seq=conversation.seq, at_ms=self.now_ms)
+
+
+def _queue(changes: Changes, before: ConversationRecord, after: ConversationRecord) -> None:
+    """Note which queue it left and in which it stands, over all that happens to it in this batch."""
+    left = before.skill if before.state == "waiting" else None
+    came = after.skill if after.state == "waiting" else None
+    earlier = changes.queues.get(after.id)
+    changes.queues[after.id] = (left if earlier is None else earlier[0], came)

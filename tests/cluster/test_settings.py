@@ -143,6 +143,7 @@ def test_secrets_are_looked_for_in_the_data_directory_that_the_last_source_names
 OF_A_FORM = {
     ("http", "public_url"): "https://desk.example.org",
     ("inboxes.<name>", "origins"): "https://shop.example https://www.shop.example",
+    ("store", "files_dir"): "/srv/files",
 }
 
 

@@ -472,7 +472,7 @@ async def test_an_ack_is_kept(place):
     await place.held()
     await desk.reached(2)
     assert await desk.call("desk.ack", cursor=2) == {"ok": True}
-    await place.gateway._flush_acks()
+    await place.gateway.acks.flush()
     assert await place.redis.hget(keys.desk_acked("acme"), "ann") == b"2"
 
 
@@ -932,7 +932,8 @@ async def test_a_cursor_ahead_of_the_conversation_before_is_refused(place):
 async def test_a_visitor_learns_its_place_in_the_queue_and_rates_what_was_closed(place):
     visitor, desk = await place.visitor(), await place.desk()
     assert await visitor.call("visit.place") == {
-        "conversation": None, "state": None, "agent": "", "ahead": None, "estimate_s": None, "rating": 0
+        "conversation": None, "state": None, "agent": "", "ahead": None, "estimate_s": None, "rating": 0,
+        "seen_seq": 0, "closed": False, "opens_at_ms": None,
     }  # fmt: skip
     before = await place.visitor("v0")
     await before.write("first")

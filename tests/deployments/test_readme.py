@@ -115,6 +115,7 @@ async def place(store_url, redis, monkeypatch):
             set_presence=dispatcher.set_presence,
             reading=Reading(redis),
             about=make_desk_about(settings, redis, dispatcher.here),
+            attaching=gateway.attaching,
             text_bytes=settings.limits.text_bytes,
         ).rpc,
     )

@@ -10,8 +10,7 @@ import pytest
 from argon2 import PasswordHasher
 from redis.asyncio import Redis
 
-from cluster.store import directory as directory_module
-from cluster.store import keys
+from cluster.store import keys, passwords
 from cluster.store.directory import Directory
 from models.domain.agent import User
 from models.domain.errors import BadRequest, Conflict, NotFound, Overloaded, Unauthorized
@@ -61,7 +60,7 @@ async def test_only_an_argon2id_hash_is_kept(directory: Directory, redis: Redis)
 
 
 async def test_the_default_parameters_are_those_of_rfc_9106() -> None:
-    hasher = Directory(Redis())._hasher
+    hasher = Directory(Redis()).passwords._hasher
     assert (hasher.time_cost, hasher.memory_cost, hasher.parallelism) == (3, 65536, 4)
 
 
@@ -177,7 +176,7 @@ async def test_bad_passwords_and_unknown_users_are_refused(directory: Directory)
 async def test_a_flood_of_log_ins_is_refused_and_the_loop_stays_free(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(directory_module, "_HASHING_WAITING", 4)
+    monkeypatch.setattr(passwords, "_HASHING_WAITING", 4)
 
     class Slow(PasswordHasher):
         def verify(self, hash: str | bytes, password: str | bytes) -> bool:

@@ -10,8 +10,9 @@ from cluster import linking
 from cluster.clients import RouterClient
 from cluster.linking import Linker
 from cluster.store import keys
-from models.domain.commands import Adopt, AnyCommand, Export, Move, Receipt, Receive
-from models.domain.errors import Conflict, Unavailable
+from models.domain.commands import Adopt, AnyCommand, Export, Move, Part, Receipt, Receive, Resolve
+from models.domain.conversation import ContactRecord, ConversationRecord
+from models.domain.errors import Conflict, NotFound, Unavailable
 from models.domain.identity import Identity
 from models.domain.ids import user_contact_id
 from models.domain.message import Message
@@ -187,3 +188,111 @@ async def test_a_target_that_moved_is_followed(router: RouterClient) -> None:
     assert await Linker(router).link(WEB, USER) == OTHER
     assert await Linker(router).link(WEB, USER) == OTHER
     assert await Linker(router).link(WEB, OTHER) == OTHER
+
+
+# -- joining by an agent, and parting --------------------------------------------------------------------
+
+
+@pytest.fixture
+async def two(router: RouterClient) -> tuple[str, str]:
+    """The conversations of two contacts of which nobody knows that they are one."""
+    return (await write(router, WECHAT, "from wechat")).conversation, (
+        await write(router, WEB, "from web")
+    ).conversation
+
+
+async def person(redis: Redis, contact: str) -> ContactRecord:
+    return msgspec.json.decode(await redis.get(keys.contact("demo", contact)), type=ContactRecord)
+
+
+async def record(redis: Redis, conversation: str) -> ConversationRecord:
+    return msgspec.json.decode(await redis.get(keys.conversation("demo", conversation)), type=ConversationRecord)
+
+
+async def test_two_contacts_joined_are_one_and_it_is_known_who_said_so(
+    router: RouterClient, redis: Redis, two: tuple[str, str]
+) -> None:
+    await Linker(router).join("demo", WECHAT.contact, WEB.contact, "ann")
+    later = await write(router, WECHAT, "again")
+    assert later.conversation == two[1]
+    assert await texts(redis, two[1]) == ["from web", "from wechat", "again"]
+    found = await person(redis, WEB.contact)
+    assert [each.channel for each in found.identities] == ["web", "wechat"]
+    assert [(each.contact, each.by, each.undone_ms) for each in found.joined] == [(WECHAT.contact, "ann", 0)]
+    with pytest.raises(Conflict, match="one contact already"):
+        await Linker(router).join("demo", WECHAT.contact, WEB.contact, "ann")
+
+
+async def test_parted_contacts_are_two_again_and_each_goes_on_with_its_own(
+    router: RouterClient, redis: Redis, two: tuple[str, str]
+) -> None:
+    linker = Linker(router)
+    await linker.join("demo", WECHAT.contact, WEB.contact, "ann")
+    await write(router, WECHAT, "while joined")
+    await linker.part("demo", WECHAT.contact, WEB.contact, "bob")
+    # this client remembers where wechat had gone; another one does not
+    assert (await write(router, WECHAT, "wechat again")).conversation == two[0]
+    assert (await write(router, WEB, "web again")).conversation == two[1]
+    assert (await write(router, WEB, "and again")).conversation == two[1]
+    assert await texts(redis, two[0]) == ["from wechat", "conversation.reopened", "wechat again"]
+    assert await texts(redis, two[1]) == ["from web", "from wechat", "while joined", "web again", "and again"]
+    assert (await record(redis, two[0])).state == "waiting"
+    assert (await record(redis, two[0])).preferred == "bob"
+    assert [each.channel for each in (await record(redis, two[1])).threads] == ["web"]
+    found = await person(redis, WEB.contact)
+    assert [each.channel for each in found.identities] == ["web"]
+    assert [(each.by, each.undone_by) for each in found.joined] == [("ann", "bob")]
+    assert found.joined[0].undone_ms
+
+
+async def test_what_was_parted_can_be_joined_again(router: RouterClient, redis: Redis, two: tuple[str, str]) -> None:
+    linker = Linker(router)
+    for time in range(2):
+        await linker.join("demo", WECHAT.contact, WEB.contact, "ann")
+        assert (await write(router, WECHAT, f"joined {time}")).conversation == two[1]
+        await linker.part("demo", WECHAT.contact, WEB.contact, "ann")
+        assert (await write(router, WECHAT, f"parted {time}")).conversation == two[0]
+    assert [bool(each.undone_ms) for each in (await person(redis, WEB.contact)).joined] == [True, True]
+
+
+async def test_a_part_that_broke_half_way_is_completed_by_the_next_one(
+    router: RouterClient, local: LocalRouter, redis: Redis, two: tuple[str, str]
+) -> None:
+    linker = Linker(router)
+    await linker.join("demo", WECHAT.contact, WEB.contact, "ann")
+
+    async def break_at_the_part(command: AnyCommand) -> None:
+        if isinstance(command, Part):
+            raise Unavailable("router:0 is down")
+
+    short = RouterClient(local.carry, shards=1, batch_bytes=80_000, queue_limit=1000, deadline_s=0.1)
+    local.before = break_at_the_part
+    with pytest.raises(Unavailable):
+        await Linker(short).part("demo", WECHAT.contact, WEB.contact, "ann")
+    local.before = None
+    await linker.part("demo", WECHAT.contact, WEB.contact, "ann")
+    assert (await write(router, WECHAT, "at home")).conversation == two[0]
+    await linker.part("demo", WECHAT.contact, WEB.contact, "ann")
+
+
+async def test_a_conversation_that_was_all_the_others_ends_when_they_part(router: RouterClient, redis: Redis) -> None:
+    home = await write(router, WECHAT, "hello")
+    await Linker(router).link(WEB, USER)
+    assert (await write(router, WEB, "an old case")).conversation
+    user_case = (await person(redis, USER)).open
+    await router.ask(Resolve(account="demo", conversation=user_case, by="sue", role="supervisor"))
+    linker = Linker(router)
+    await linker.join("demo", WECHAT.contact, USER, "ann")
+    carried = (await person(redis, USER)).open
+    await linker.part("demo", WECHAT.contact, USER, "ann")
+    assert (await record(redis, carried)).state == "resolved"
+    assert (await record(redis, home.conversation)).state == "waiting"
+    assert (await person(redis, USER)).open == ""
+
+
+async def test_only_what_an_agent_joined_is_parted(router: RouterClient, two: tuple[str, str]) -> None:
+    linker = Linker(router)
+    with pytest.raises(NotFound):
+        await linker.part("demo", WECHAT.contact, WEB.contact, "ann")
+    with pytest.raises(NotFound):
+        await linker.join("demo", USER, WEB.contact, "ann")

@@ -17,6 +17,7 @@ from cluster.settings import StoreSettings
 from cluster.store import keys, reading
 from cluster.store.embedded import EmbeddedStore
 from cluster.store.reading import Reading
+from cluster.store.seen import AgentsSeen
 from cluster.store.subscriber import Subscriber
 from cluster.store.timeline import TimelineStore
 from cluster.store.valkey import connect
@@ -46,6 +47,7 @@ from models.domain.ids import contact_id, conversation_id, slot_of_contact, slot
 from models.domain.message import Message
 from models.domain.outgoing import Outgoing
 from models.intent.understanding import Understanding
+from models.protocol.events import SeenEvent
 from models.timeline.bot_part import BotPart
 from models.timeline.changes import Changes
 from models.timeline.shard import Missing, Shard
@@ -115,7 +117,14 @@ class World:
         return contact_id(account, channel, channel, who)
 
     async def write(
-        self, text: str, who: str = "v1", channel: str = "web", account: str = "acme", *, bot_room: int = 0
+        self,
+        text: str,
+        who: str = "v1",
+        channel: str = "web",
+        account: str = "acme",
+        *,
+        bot_room: int = 0,
+        skill: str = "",
     ) -> str:
         command = Receive(
             account=account,
@@ -126,6 +135,7 @@ class World:
             source_id=text,
             text=text,
             received_at_ms=1,
+            skill=skill,
         )
         (reply,) = await self.ask(command, bot_room=bot_room)
         return reply.conversation
@@ -294,6 +304,7 @@ async def test_the_store_holds_what_its_model_holds(world: World) -> None:
         }
         for index, expected in (
             (keys.waiting(account), model.waiting),
+            *((keys.queue(account, skill), queue) for skill, queue in model.queues.items()),
             (keys.snoozed(account), model.snoozed),
             (keys.bot(account), model.bot),
         ):
@@ -375,6 +386,7 @@ def changes_of_everything(contact: str, conversation: str) -> Changes:
     changes.held = {conversation: ("", "ann")}
     changes.snoozed = {conversation: 9}
     changes.bot = {conversation: 7}
+    changes.tags = {"vip": 8}
     changes.outgoing = [
         Outgoing(
             account="acme",
@@ -414,7 +426,7 @@ async def test_a_stale_epoch_writes_and_says_nothing_at_all(world: World, redis:
         await world.store.claim("acme", new, ALL_SLOTS)
         await world.store.append("acme", new, changes)
         said = [(await heard.get_message(timeout=5))["channel"] for _ in range(4)]
-    assert len(await everything(redis)) == len(before) + 12
+    assert len(await everything(redis)) == len(before) + 14
     assert sorted(said) == sorted(
         name.encode()
         for name in (
@@ -819,3 +831,63 @@ async def test_a_subscription_outlives_a_defect_of_whom_it_tells(empty_store_url
         await redis.publish("c", "after")
         await until(lambda: heard.messages == [(b"c", b"after")])
         await heard.subscriber.aclose()
+
+
+# -- what visitors are told ----------------------------------------------------------------------------------
+
+
+async def test_the_place_is_that_in_the_queue_of_ones_own_skill(world: World) -> None:
+    for who, skill in (("v1", ""), ("v2", "tax"), ("v3", ""), ("v4", "tax"), ("v5", "tax")):
+        await world.write("hello", who, skill=skill)
+    places = {who: await world.reading.place("acme", world.contact(who)) for who in ("v1", "v2", "v3", "v4", "v5")}
+    assert {who: place.ahead for who, place in places.items()} == {"v1": 0, "v2": 0, "v3": 1, "v4": 1, "v5": 2}
+    await world.offer(places["v2"].record.id)
+    assert (await world.reading.place("acme", world.contact("v2"))).ahead is None
+    assert (await world.reading.place("acme", world.contact("v5"))).ahead == 1
+    await world.by(Transfer, places["v2"].record.id, to_skill="law")
+    assert (await world.reading.place("acme", world.contact("v2"))).ahead == 0
+    assert (await world.reading.place("acme", world.contact("v5"))).ahead == 1
+
+
+async def test_the_estimate_is_of_ones_own_queue(world: World) -> None:
+    await world.write("hello", "v1", skill="tax")
+    world.now_ms += 100_000
+    await world.write("hello", "v2")
+    world.now_ms += 30_000
+    await world.write("hello", "v3")
+    place = await world.reading.place("acme", world.contact("v3"))
+    assert (place.ahead, place.estimate_s) == (1, 30)
+
+
+async def test_what_the_agent_has_seen_is_kept_for_the_contact_and_only_of_the_own_desk(world: World) -> None:
+    seen = AgentsSeen(world.redis)
+    conversation = await world.write("one")
+    await world.write("two")
+
+    async def told(agent: str, seq: int) -> int:
+        await seen.tell({("acme", agent, conversation): seq})
+        return (await world.reading.place("acme", world.contact("v1"))).seen_seq
+
+    assert await told("ann", 1) == 0, "nobody has it"
+    await world.offer(conversation)
+    assert await told("bob", 1) == 0, "another one has it"
+    assert await told("ann", 1) == 1
+    assert await told("ann", 9) == 2, "no further than what was said"
+    assert await told("ann", 1) == 2, "nothing goes backwards"
+    await world.by(Accept, conversation)
+    await world.by(Resolve, conversation)
+    assert await world.write("another case") != conversation
+    assert (await world.reading.place("acme", world.contact("v1"))).seen_seq == 0
+
+
+async def test_the_contacts_sockets_are_told_what_the_agent_has_seen(world: World) -> None:
+    conversation = await world.write("one")
+    await world.offer(conversation)
+    async with world.redis.pubsub() as heard:
+        await heard.subscribe(keys.visit_channel("acme", world.contact("v1")))
+        await heard.get_message(timeout=5.0)
+        await AgentsSeen(world.redis).tell({("acme", "ann", conversation): 1})
+        while (message := await heard.get_message(timeout=5.0)) is None or message["type"] != "message":
+            pass
+    (event,) = msgspec.json.decode(message["data"], type=list[SeenEvent])
+    assert (event.conversation, event.seq) == (conversation, 1)

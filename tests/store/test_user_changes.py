@@ -79,6 +79,7 @@ async def test_who_did_not_change_is_not_read(directory, redis):
     assert {name for name in stats if name not in ("cmdstat_info", "cmdstat_config|resetstat")} == {
         "cmdstat_xrange",
         "cmdstat_hmget",
+        "cmdstat_hvals",
     }
 
 
@@ -108,7 +109,7 @@ async def test_who_may_have_missed_notes_reads_everybody(directory, redis, loss)
 
 
 async def test_notes_are_kept_within_bounds(directory, redis, monkeypatch):
-    monkeypatch.setattr(user_changes, "_NOTES", 100)
+    monkeypatch.setattr(user_changes, "NOTES", 100)
     await directory.add("demo", User(name="ann"), PASSWORD)
     for number in range(400):
         await directory.update("demo", User(name="ann", capacity=number))

@@ -123,6 +123,7 @@ def _people_of(system: OwnSystem) -> tuple[list[str], list[str]]:
     return asyncio.run(read())
 
 
+@pytest.mark.slow
 def test_generators_on_a_ray_that_runs_already_make_one_run(tmp_path):
     """Two generators, on a Ray head of its own beside that of the system, as on a cluster's nodes."""
     folder = Path(tempfile.mkdtemp(prefix="rd-"))

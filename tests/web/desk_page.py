@@ -1,10 +1,13 @@
 """The desk as an agent uses it, in a real browser: what they press and what they see."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
 from tests.web.local import ACCOUNT, PASSWORD, LocalSystem
+
+if TYPE_CHECKING:
+    from tests.web.room import Room
 
 LAPTOP = (1280, 800)
 PHONE = (390, 844)
@@ -71,7 +74,10 @@ class DeskPage:
     def take(self) -> None:
         """Accept the first offer by its key, and stand in the answer."""
         expect(self.offers.first).to_be_visible(timeout=WITHIN_MS)
+        offered = self.offers.count()
         self.press("Alt+a")
+        # the answer to the conversation before may have the focus still
+        expect(self.offers).to_have_count(offered - 1, timeout=WITHIN_MS)
         expect(self.composer).to_be_focused(timeout=WITHIN_MS)
 
     @property
@@ -108,6 +114,14 @@ class DeskPage:
         """Ask the page what it knows: ``expression`` is of ``model`` and ``argument``."""
         script = f"async (argument) => {{ const {{ model }} = await import('/desk/main.js'); return {expression}; }}"
         return self.page.evaluate(script, argument)
+
+
+def desk_of(room: "Room", name: str, locale: str = "en-US") -> DeskPage:
+    """Open the desk of a demo user of a whole system, in a browser profile of its own."""
+    desk = DeskPage(room.context(locale=locale), room, name="")  # type: ignore[arg-type]
+    desk.log_in(name, room.passwords[name])
+    desk.online()
+    return desk
 
 
 def profile(browser: Browser, size: tuple[int, int] = LAPTOP, *, scheme: str = "light", locale: str = "en-US") -> Any:

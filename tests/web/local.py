@@ -23,6 +23,7 @@ from argon2 import PasswordHasher
 from redis import Redis
 
 from cluster.bot import make_bot
+from cluster.budgets import reply_budgets
 from cluster.clients import RouterClient
 from cluster.codec import encode_desk_report, encode_placements
 from cluster.gateways import LiveGateways
@@ -31,14 +32,18 @@ from cluster.store import keys
 from cluster.store.about import AboutStore
 from cluster.store.directory import Directory
 from cluster.store.embedded import EmbeddedStore
+from cluster.store.files import make_file_store
 from cluster.store.reading import Reading
+from cluster.store.timeline import TimelineStore
 from cluster.store.valkey import connect
+from deployments.attaching import Attaching
 from deployments.desk_about import make_desk_about
 from deployments.desk_methods import DeskMethods
 from deployments.dispatcher import DispatcherActor
 from deployments.gateway import GatewayActor
 from deployments.http.parts import IngressParts
 from deployments.ingress import build_ingress
+from models.channels.budget import Budget
 from models.domain.agent import User
 from models.domain.commands import AnyCommand, AnyReply, Receipt, Receive, Resolve, Understood
 from models.domain.errors import RaydeskError
@@ -46,7 +51,9 @@ from models.domain.ids import contact_id
 from models.domain.message import Attachment
 from models.intent.classifier import Classifier
 from models.routing.desk_reports import OpenDesks
+from models.security.file_tokens import FileSigner
 from models.security.tokens import TokenSigner
+from models.security.vouch import vouch_user
 from models.timeline.bot_part import BotPart
 from models.timeline.shard import Shard
 from tests.fakes import LocalRouter
@@ -62,15 +69,19 @@ _AT_ONCE = 500
 class TellingRouter(LocalRouter):
     """A local router that tells a dispatcher of changes and has texts understood, as the router actor does."""
 
-    def __init__(self, redis: Any, bot: BotPart) -> None:
+    def __init__(
+        self, redis: Any, bot: BotPart, budgets: dict[str, Budget], answer_within_s: Callable[[str], float]
+    ) -> None:
         super().__init__(redis)
+        self._store = TimelineStore(redis, log_entries=1000, answer_within_s=answer_within_s)
         self._bot = bot
+        self._budgets = budgets
         self._core = self._new_core()
         self._classifier = Classifier.load()
         self.dispatcher: DispatcherActor | None = None
 
     def _new_core(self) -> Shard:
-        return Shard(entropy=os.urandom, bot=self._bot)
+        return Shard(entropy=os.urandom, bot=self._bot, budgets=self._budgets)
 
     async def _decided(self, commands: list[AnyCommand]) -> list[AnyReply]:
         await self._claim({command.account for command in commands})
@@ -206,7 +217,7 @@ class LocalSystem:
         self.directory = Directory(redis, hasher=_HASHER)
         await self._people()
         bot = BotPart(answers=make_bot(settings.bot, settings.intent))
-        self.router = TellingRouter(redis, bot)
+        self.router = TellingRouter(redis, bot, reply_budgets(settings), settings.answer_within_s)
         client = RouterClient(self.router.carry, shards=1, batch_bytes=80_000, queue_limit=10_000, deadline_s=5.0)
         self.client = client
         self.dispatcher = self.router.dispatcher = DispatcherActor(settings, router=client, superseded=lambda: None)
@@ -214,8 +225,9 @@ class LocalSystem:
         self.cable = Cable(self.port + 2, self.port + 1)
         await self.cable.start()
         parts = self._parts(settings, client)
+        self.ingress = build_ingress(parts)
         server = uvicorn.Server(
-            uvicorn.Config(build_ingress(parts), host="127.0.0.1", port=self.port, log_level="warning", lifespan="on")
+            uvicorn.Config(self.ingress, host="127.0.0.1", port=self.port, log_level="warning", lifespan="on")
         )
         serving = asyncio.ensure_future(server.serve())
         while not (server.started and await self.gateway.ready() and await self.dispatcher.ready()):
@@ -255,9 +267,17 @@ class LocalSystem:
                 "inboxes": {
                     "demo-web": {"account": ACCOUNT, "channel": "web"},
                     "shop": {"account": ACCOUNT, "channel": "api"},
+                    "wx": {
+                        "account": ACCOUNT,
+                        "channel": "wechat",
+                        "app_id": "wx0",
+                        "token": "t",
+                        "app_secret": "s",
+                        "mode": "plain",
+                    },
                 },
                 "security": {"secret_key": "k" * 40},
-                "store": {"url": store_url},
+                "store": {"url": store_url, "files_dir": str(self.folder / "files")},
                 "http": {"port": self.port},
                 "gateway": {"port": self.port + 1, "public_url": f"ws://127.0.0.1:{self.port + 2}"},
                 "limits": {"logins_per_minute": 10_000},
@@ -271,17 +291,25 @@ class LocalSystem:
             set_presence=self.dispatcher.set_presence,
             reading=Reading(self.redis),
             about=make_desk_about(settings, self.redis, self.dispatcher.here),
+            attaching=Attaching(self._signer(settings), time.time),
             text_bytes=settings.limits.text_bytes,
         )
+        self.files = make_file_store(settings, self.redis)
+        self.file_signer = FileSigner(self._signer(settings))
         return IngressParts(
             settings=settings,
             redis=self.redis,
             router=client,
             directory=self.directory,
-            signer=TokenSigner(settings.security.secret_key.get_secret_value()),
+            signer=self._signer(settings),
             gateways=LiveGateways(self.redis, monotonic=time.monotonic),
             rpc=methods.rpc,
+            files=self.files,
+            here=self.dispatcher.here,
         )
+
+    def _signer(self, settings: Settings) -> TokenSigner:
+        return TokenSigner(settings.security.secret_key.get_secret_value())
 
     async def _people(self) -> None:
         await self.directory.add_account(ACCOUNT)
@@ -379,9 +407,14 @@ class LocalSystem:
         with self.store() as store:
             return store.lrange(keys.session(ACCOUNT, conversation), 0, -1)[::-1]  # type: ignore[index]
 
+    def vouched(self, user: str) -> dict[str, str]:
+        """Return what the shop's page shows for a user."""
+        secret = self.settings.accounts[ACCOUNT].vouch_secret.get_secret_value()
+        return {"user_id": user, "user_hash": vouch_user(secret, user)}
+
     def can(self, name: str, text: str) -> None:
         """Keep a canned answer."""
-        self.do(AboutStore(self.redis).put_canned(ACCOUNT, name, text))
+        self.do(AboutStore(self.redis).put_canned(ACCOUNT, name, text, "lea"))
 
     def clear(self) -> None:
         """Resolve every open conversation, and have everybody online."""

@@ -23,7 +23,9 @@ def strict_shop(desk: str, socket: str, attributes: str = "", *, port: int = 0) 
         "require-trusted-types-for 'script'; trusted-types 'none'"
     )
     tag = f'<script src="{desk}/widget.js" data-inbox="{INBOX}" {attributes} async></script>'
-    body = f"<!doctype html><html lang=en><title>Shop</title><body><h1>Shop</h1>{tag}</body></html>".encode()
+    body = (
+        f"<!doctype html><html lang=en><title>Shop</title><body><main><h1>Shop</h1></main>{tag}</body></html>".encode()
+    )
 
     class Shop(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -165,3 +165,45 @@ def test_a_reopened_conversation_is_offered_again_to_who_resolved_it(local, alic
 def test_a_desk_is_told_the_time(local, alice):
     date = parsedate_to_datetime(httpx.get(f"{local.base}/healthz").headers["date"])
     assert abs(alice.opened["now_ms"] / 1000 - date.timestamp()) < 10
+
+
+def test_a_visitor_whose_contact_is_parted_again_sees_only_its_own(local, alice):
+    shown = httpx.post(f"{local.base}/v1/connect", json={"inbox": "demo-web"}).raise_for_status().json()
+    pushed: list[dict] = []
+    with connect(shown["gateway"]) as visitor:
+
+        def call(method: str, **params: object) -> dict:
+            visitor.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
+            while "id" not in (frame := json.loads(visitor.recv(timeout=20))):
+                pushed.append(frame)
+            return frame["result"]
+
+        def snapshot() -> dict:
+            while True:
+                frame = pushed.pop(0) if pushed else json.loads(visitor.recv(timeout=20))
+                if frame["method"] == "visit.snapshot":
+                    return frame["params"]
+
+        call("visit.open", token=shown["token"])
+        own = call("message.send", client_id="p1", text="mine")["conversation"]
+        other = local.write("part-1", "of somebody else")
+        contact = alice.event("offered", other)["conversation"]["contact"]
+        pair = {"contact": contact, "other": shown["contact"]}
+        assert alice.refused("contact.join", contact=contact, other=contact) == "bad_request"
+        assert alice.refused("contact.join", contact=contact, other=NOBODY) == "not_found"
+        bob = Desk(local, "bob")
+        assert bob.refused("contact.join", **pair) == "forbidden"
+        alice.call("conversation.accept", conversation=other)
+        alice.call("contact.join", **pair)
+        assert [each["text"] for each in snapshot()["messages"]] == ["of somebody else", "mine"]
+        assert call("message.send", client_id="p2", text="while joined")["conversation"] == other
+        assert [each["by"] for each in alice.call("contact.about", contact=contact)["joined"]] == ["alice"]
+        assert bob.refused("contact.part", **pair) == "forbidden"
+        bob.close()
+        alice.call("contact.part", **pair)
+        again = snapshot()
+        assert (again["contact"], again["conversation"]) == (shown["contact"], own)
+        assert [each["text"] for each in again["messages"]] == ["mine", "conversation.reopened"]
+        assert call("message.send", client_id="p3", text="on my own")["conversation"] == own
+        alice.call("message.send", conversation=other, client_id="a9", text="only for the other")
+        assert not [frame for frame in pushed if "only for the other" in json.dumps(frame)]

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page
 
 from cluster.store import keys
 from models.desk.state import DeskState
-from models.domain.commands import Accept, Decline, Delivered, Reopen, Resolve, Say, Snooze, Transfer
+from models.domain.commands import Accept, Decline, Delivered, Reopen, Resolve, Say, Snooze, Tag, Transfer
 from tests.waiting import wait_until
 from tests.web.desk_page import DeskPage, profile
 from tests.web.local import ACCOUNT, LocalSystem
@@ -60,12 +60,14 @@ def log() -> Iterator[tuple[LocalSystem, list[Any]]]:
             for step in range(250):
                 who = chance.randrange(12)
                 conversation = local.write(f"r-{who}", f"step {step}")
-                act = chance.choice(["say", "say", "accept", "accept", "note", "delivered", "end", "write", "write"])
+                act = chance.choice(["say", "say", "accept", "accept", "note", "delivered", "end", "tag", "write"])
                 if act in ("say", "note"):
                     more = {"client_id": str(step), "text": act, "received_at_ms": 1, "internal": act == "note"}
                     local.try_to(Say(conversation=conversation, **alice, **more))
                 elif act == "accept":
                     local.try_to(Accept(conversation=conversation, **alice))
+                elif act == "tag":
+                    local.try_to(Tag(conversation=conversation, **alice, add=(f"t{step % 5}",)))
                 elif act == "delivered":
                     more = {"message": f"{conversation}-1", "state": "sent"}
                     local.try_to(Delivered(account=ACCOUNT, conversation=conversation, **more))
@@ -91,6 +93,7 @@ def test_the_page_makes_of_each_log_what_the_models_make_of_it(log, page):
     assert {event["type"] for entry in entries for event in entry} == {
         "offered", "message", "changed", "removed", "delivery"
     }  # fmt: skip
+    assert {"accepted", "tags"} <= {event.get("change") for entry in entries for event in entry}
     state = DeskState(0, {})
     for cursor, (events, shown) in enumerate(zip(entries, page.evaluate(_REPLAY, entries), strict=True), 1):
         state.apply(cursor, json.dumps(events))

@@ -5,16 +5,36 @@ import re
 import signal
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from cluster.load.run.strikes import Population
 from tests.gateway_client import Socket
 from tests.waiting import wait_until
 from tests.web.chat import Chat
-from tests.web.desk_page import DeskPage
+from tests.web.desk_page import DeskPage, desk_of
 from tests.web.room import LOST_CONNECTION, WITHIN_S, Room
+from tests.web.test_widget_safe import is_whole
 
 BACK_MS = 30_000
+#: Long enough for both pages to notice and to fail several times.
+LONG_CUT_S = 20.0
+HOSTILE = {
+    "markup": '<img src=x onerror="window.broken = 1"><script>window.broken = 1</script>',
+    "right to left": "pay \u202egnihton\u202c now \u2066\u200f\u05e9\u05dc\u05d5\u05dd and here",
+    "5,000 lines": "top" + "\n" * 4_999 + "the very end of it all",
+    "zalgo": "z" + "\u0335\u0321\u0327\u0322\u031b\u0353" * 300 + "algo is what it is called",
+}
+#: Nothing ran, nothing became markup, nothing stands outside its place.
+DESK_IS_WHOLE = """() => {
+    const timeline = document.querySelector(".timeline");
+    const room = timeline.getBoundingClientRect();
+    const inside = [...timeline.querySelectorAll(".bubble")].every((each) => {
+        const box = each.getBoundingClientRect();
+        return box.left >= room.left - 1 && box.right <= room.right + 1;
+    });
+    return inside && !timeline.querySelector("img, script, b, iframe, style") && window.broken === undefined
+        && document.documentElement.scrollWidth <= innerWidth;
+}"""
 
 
 def kill_gateway(room: Room) -> None:
@@ -45,22 +65,36 @@ def stored(room: Room, conversation: str, author: str) -> list[str]:
     return [message["text"] for message in page if message["author"] == author]
 
 
-def desk_of(room: Room, name: str, locale: str) -> DeskPage:
-    """Open the desk of a demo user in a browser profile of its own."""
-    desk = DeskPage(room.context(locale=locale), room, name="")  # type: ignore[arg-type]
-    desk.log_in(name, room.passwords[name])
+def both_write_while_cut(chat: Chat, desk: DeskPage, ours: str, theirs: str, cut_s: float) -> None:
+    """Cut both networks, have both sides write into the void, and mend them."""
+    for each in (chat.page, desk.page):
+        each.context.set_offline(True)
+    expect(chat.widget.locator(".banner")).to_be_visible(timeout=BACK_MS)
+    desk.offline()
+    chat.write(ours)
+    desk.say(theirs)
+    expect(desk.sees(theirs).locator(".tick-waiting")).to_be_visible()
+    expect(chat.said(theirs)).to_have_count(0)
+    chat.page.wait_for_timeout(cut_s * 1_000)  # the cut itself
+    for each in (chat.page, desk.page):
+        each.context.set_offline(False)
     desk.online()
-    return desk
+    desk.sees(ours)
+    expect(chat.said(theirs)).to_be_visible(timeout=BACK_MS)
+    expect(desk.sees(theirs).locator(".tick-seen, .tick-stored")).to_be_visible(timeout=BACK_MS)
 
 
-def cut_for_a_while(page: Page) -> None:
-    page.context.set_offline(True)
-    page.wait_for_timeout(3_000)  # the cut itself
-    page.context.set_offline(False)
-
-
-@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
-@pytest.mark.parametrize("breaks", ["nothing", "the gateway is killed", "both networks are cut"])
+@pytest.mark.parametrize(
+    ("locale", "breaks"),
+    [
+        ("en-US", "nothing"),
+        ("zh-CN", "nothing"),
+        ("en-US", "the gateway is killed"),
+        ("zh-CN", "both networks are cut"),
+        pytest.param("zh-CN", "the gateway is killed", marks=pytest.mark.slow),
+        pytest.param("en-US", "both networks are cut", marks=pytest.mark.slow),
+    ],
+)
 def test_a_case_from_the_shop_over_the_bot_to_two_agents_and_its_rating(room: Room, locale: str, breaks: str) -> None:
     chinese = locale == "zh-CN"
     question, person = ("我的快递到哪里了", "转人工客服") if chinese else ("Where is my parcel?", "Talk to a person")
@@ -78,11 +112,12 @@ def test_a_case_from_the_shop_over_the_bot_to_two_agents_and_its_rating(room: Ro
     desk.sees(question)
     desk.say(first)
     expect(chat.said(first)).to_be_visible()
+    between: set[str] = set()
     if breaks == "the gateway is killed":
         kill_gateway(room)
     elif breaks == "both networks are cut":
-        for each in (page, desk.page):
-            cut_for_a_while(each)
+        between = {"written in the void", "answered in the void"}
+        both_write_while_cut(chat, desk, *sorted(between, reverse=True), cut_s=LONG_CUT_S if chinese else 2.0)
     chat.write(then)
     desk.sees(then)
     other = desk_of(room, "bob", locale)
@@ -93,6 +128,7 @@ def test_a_case_from_the_shop_over_the_bot_to_two_agents_and_its_rating(room: Ro
     other.say(last)
     expect(chat.said(last)).to_be_visible(timeout=BACK_MS)
     room.picture(other.page, f"flow-desk-{locale}")
+    conversation = room.open_conversations()[0]
     other.press("Escape", "e")
     expect(chat.widget.locator(".stars")).to_be_visible()
     chat.widget.get_by_role("radio").nth(4).click()
@@ -100,10 +136,132 @@ def test_a_case_from_the_shop_over_the_bot_to_two_agents_and_its_rating(room: Ro
     expect(chat.widget.locator(".stars")).to_have_count(0)
     room.picture(page, f"flow-chat-{locale}")
     assert room.rating() == 5
-    assert chat.texts()[0::2][:1] == [question]
-    assert [text for text in chat.texts() if text in (first, then, last)] == [first, then, last]
+    shown = chat.texts()
+    assert shown[:1] == [question]
+    assert [text for text in shown if text in (first, then, last)] == [first, then, last]
+    assert between <= set(shown)
+    assert len(shown) == len(set(shown))
+    said = [
+        *stored(room, conversation, "contact"),
+        *stored(room, conversation, "agent"),
+        *stored(room, conversation, "bot"),
+    ]
+    assert sorted(shown) == sorted(said), "what is shown is what is stored, each once"
     if breaks != "nothing":
         room.expect_complaints(LOST_CONNECTION)
+
+
+def test_the_same_case_with_two_tabs_on_each_side(room: Room) -> None:
+    desk = desk_of(room, "alice")
+    second = DeskPage(desk.page.context, room, name="")  # type: ignore[arg-type]
+    second.online()
+    context = room.context()
+    one, two = (Chat(page) for page in (context.new_page(), context.new_page()))
+    for chat in (one, two):
+        chat.page.goto("/demo")
+        chat.open()
+    one.chip("Where is my parcel?").click()
+    expect(two.said("Where is my parcel?")).to_be_visible()
+    expect(two.theirs).to_have_count(1)
+    two.chip("Talk to a person").click()
+    desk.take()
+    second.rows.first.click()
+    second.press("Alt+r")
+    second.say("from the second desk")
+    for chat in (one, two):
+        expect(chat.said("from the second desk")).to_be_visible()
+    one.write("from the first chat")
+    two.write("from the second chat")
+    for tab in (desk, second):
+        tab.sees("from the first chat")
+        tab.sees("from the second chat")
+        assert tab.messages() == desk.messages()
+    other = desk_of(room, "bob")
+    second.press("Alt+t")
+    second.page.locator(".choice", has_text="bob").click()
+    other.take()
+    for tab in (desk, second):
+        expect(tab.rows).to_have_count(0)
+    other.say("Done.")
+    for chat in (one, two):
+        expect(chat.said("Done.")).to_be_visible()
+    other.press("Escape", "e")
+    expect(two.widget.locator(".stars")).to_be_visible()
+    two.widget.get_by_role("radio").nth(2).click()
+    two.widget.locator("form.card button.main").click()
+    expect(two.widget.locator(".stars")).to_have_count(0)
+    assert room.rating() == 3
+    assert one.texts() == two.texts()
+    assert len(one.texts()) == len(set(one.texts())) == 8
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_texts_go_all_the_way_and_stay_text_on_both_pages(room: Room, name: str) -> None:
+    text = HOSTILE[name]
+    desk = desk_of(room, "alice")
+    page = room.page("/demo")
+    chat = Chat(page).open()
+    chat.chip("Talk to a person").click()
+    desk.take()
+    chat.write(text)
+    shown = desk.page.locator(".message.by-contact .text").last
+    # a very long one is folded
+    expect(shown).to_contain_text(text[:200], use_inner_text=False)
+    assert desk.page.evaluate(DESK_IS_WHOLE)
+    desk.composer.fill(text)
+    desk.press("Enter")
+    answer = chat.log.locator(".message:not(.mine) .text").last
+    expect(answer).to_contain_text(text[-20:], use_inner_text=False)
+    assert answer.evaluate("(each) => each.textContent") == text
+    assert desk.page.evaluate(DESK_IS_WHOLE)
+    assert is_whole(page)
+    conversation = room.open_conversations()[0]
+    assert stored(room, conversation, "contact")[-1] == text
+    assert stored(room, conversation, "agent")[-1] == text
+    room.picture(page, f"flow-hostile-{name.replace(' ', '-')}-chat")
+    room.picture(desk.page, f"flow-hostile-{name.replace(' ', '-')}-desk")
+
+
+def test_a_message_counts_as_read_once_an_agent_has_looked_at_it(room: Room) -> None:
+    desk = desk_of(room, "alice")
+    chats = [Chat(room.page("/demo")).open() for _ in range(2)]
+    for number, chat in enumerate(chats):
+        chat.chip("Talk to a person").click()
+        expect(chat.log.locator(".foot.own").last).to_contain_text("Sent")
+        desk.take()
+        desk.say(f"Hello number {number}")
+        expect(chat.said(f"Hello number {number}")).to_be_visible()
+        expect(chat.log.locator(".foot.own").last).to_contain_text("Read")
+    first, second = chats
+    # the desk looks at the second one
+    first.write("are you still there?")
+    expect(desk.rows.filter(has_text="are you still there?").locator(".badge")).to_have_text("1")
+    second.write("and what about me?")
+    expect(second.log.locator(".foot.own").last).to_contain_text("Read")
+    expect(first.log.locator(".foot.own").last).to_contain_text("Sent")
+    desk.rows.filter(has_text="are you still there?").click()
+    expect(first.log.locator(".foot.own").last).to_contain_text("Read")
+    room.picture(first.page, "read")
+    first.page.reload()
+    expect(first.log.locator(".foot.own").last).to_contain_text("Read")
+
+
+def test_who_reads_further_up_has_not_read_what_came_below(room: Room) -> None:
+    desk = desk_of(room, "alice")
+    chat = Chat(room.page("/demo")).open()
+    chat.chip("Talk to a person").click()
+    desk.take()
+    chat.write("\n".join(f"line {number}" for number in range(150)))
+    expect(chat.log.locator(".foot.own").last).to_contain_text("Read")
+    desk.page.locator(".timeline").evaluate("(each) => each.scrollTo(0, 0)")
+    chat.write("below")
+    expect(desk.page.locator(".to-end")).to_contain_text("One new message")
+    # what the visitor has seen of this comes by the same way, and later
+    answer = room.say(room.open_conversations()[0], "somebody else answers", "carol")
+    wait_until(lambda: desk.model("model.current.seenSeq") >= answer["seq"], WITHIN_S, "the visitor to have seen it")
+    expect(chat.log.locator(".foot.own").last).to_contain_text("Answered")
+    desk.page.locator(".to-end").click()
+    expect(chat.log.locator(".foot.own").last).to_contain_text("Read")
 
 
 def test_what_was_written_while_the_network_was_cut_goes_out_once_and_in_order(room: Room) -> None:

@@ -5,10 +5,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deployments.http.bundle import NotJoined, join_modules
 from deployments.http.pages import WebFolder
 from tests.web.room import Room
 
-OURS = ("/demo",)
+OURS = ("/demo", "/board")
 
 
 def directives(answer: httpx.Response) -> dict[str, set[str]]:
@@ -64,6 +65,53 @@ const rules = `
     assert [number for number, line in enumerate(lines, start=1) if line] == kept
     assert [lines[number - 1] for number in kept] == [source.split("\n")[number - 1] for number in kept]
     assert len(lines) == len(source.split("\n"))
+
+
+def test_modules_are_joined_in_the_order_of_their_imports_each_with_names_of_its_own() -> None:
+    sources = {
+        "page/a.js": 'import { twice, WORD as word } from "../shared/b.js";\nimport { twice as t } from "./c.js";\n'
+        "const own = 1;\nexport class A {}\n",
+        "page/c.js": 'import { WORD } from "../shared/b.js";\nconst own = 2;\n\n\nexport function twice() {}\n',
+        "shared/b.js": "const own = 3;\nexport const WORD = own;\nexport async function twice() {}\n",
+    }
+    assert join_modules("page/a.js", sources.__getitem__).split("\n") == [
+        *("const m0 = (() => {", "const own = 3;", "const WORD = own;", "async function twice() {}"),
+        *("return { WORD, twice };", "})();"),
+        *("const m1 = (() => {", "const { WORD } = m0;", "const own = 2;", "function twice() {}"),
+        *("return { twice };", "})();"),
+        *("const m2 = (() => {", "const { twice, WORD: word } = m0;", "const { twice: t } = m1;", "const own = 1;"),
+        *("class A {}", "return { A };", "})();", "export const { A } = m2;", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'import "./b.js";',
+        "export default 1;",
+        "export { a };",
+        'import { a } from "./a.js";',
+        'import a from "./b.js";',
+    ],
+)
+def test_a_module_that_cannot_be_joined_is_an_error(source: str) -> None:
+    with pytest.raises(NotJoined):
+        join_modules("a.js", {"a.js": source, "b.js": ""}.__getitem__)
+
+
+def test_the_joined_file_changes_with_each_of_its_modules(tmp_path: Path) -> None:
+    (tmp_path / "widget").mkdir()
+    (tmp_path / "widget" / "element.js").write_text('import { a } from "./b.js";\n')
+    (tmp_path / "widget" / "b.js").write_text("export const a = 1;\n")
+    folder = WebFolder(tmp_path)
+    before = folder.get("widget/all.js")
+    assert before is not None
+    assert before is folder.get("widget/all.js")
+    (tmp_path / "widget" / "b.js").write_text("export const a = 22;\n")
+    after = folder.get("widget/all.js")
+    assert after is not None
+    assert after.tag != before.tag
+    assert b"22" in after.plain
 
 
 def test_a_file_that_did_not_change_is_not_sent_again(room: Room) -> None:

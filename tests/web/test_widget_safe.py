@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from deployments.http.pages import WEB_FOLDER, WebFolder
+from deployments.http.pages import BUNDLES, WEB_FOLDER, WebFolder
 from tests.web.chat import Chat
 from tests.web.room import Room
 from tests.web.shop import strict_shop
@@ -26,6 +26,8 @@ HOSTILE = {
 }
 #: What the first page needs of the widget, by gzip.
 BUDGET_BYTES = 25_000
+#: What a chat needs besides, once it is open at a server that takes files.
+FILES_BUDGET_BYTES = 6_500
 
 
 def is_whole(page: Page) -> bool:
@@ -145,16 +147,28 @@ def test_nobody_becomes_a_visitor_by_looking_at_a_page(room: Room) -> None:
 
 
 def test_the_widget_is_small() -> None:
-    files = [WEB_FOLDER / "widget.js", *(WEB_FOLDER / "widget").glob("*.js")]
-    taken = set(files)
-    for file in files:
-        for name in re.findall(r'from "(\.[^"]+)"', file.read_text()):
-            taken.add((file.parent / name).resolve())
     folder = WebFolder()
-    found = [folder.get(str(file.relative_to(WEB_FOLDER))) for file in taken]
-    sizes = [len(file.packed or file.plain) for file in found if file is not None]
-    assert len(sizes) == len(files) + 5
-    assert sum(sizes) < BUDGET_BYTES, sum(sizes)
+    script, widget, files = (folder.get(name) for name in ("widget.js", *BUNDLES))
+    assert script is not None
+    assert widget is not None
+    assert files is not None
+    for each in (WEB_FOLDER / "widget").glob("*.js"):
+        bundle = files if each.name == "files.js" else widget
+        assert all(f"class {found}" in str(bundle) for found in re.findall("class (\\w+)", each.read_text()))
+    assert len(script.packed) + len(widget.packed) < BUDGET_BYTES
+    # a chat that is open loads the rest
+    assert len(files.packed) < FILES_BUDGET_BYTES
+
+
+def test_the_page_asks_for_the_widget_in_one_piece(room: Room) -> None:
+    page = room.page("/demo/order.html")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.removeprefix(room.base)))
+    page.reload()
+    Chat(page).open()
+    page.wait_for_load_state("networkidle")
+    scripts = sorted(url for url in asked if url.startswith(("/widget", "/shared/")))
+    assert scripts == ["/widget.js", "/widget/all.js", "/widget/files.js"]
 
 
 def test_the_demo_shop_vouches_for_its_own_customers_alone(room: Room) -> None:

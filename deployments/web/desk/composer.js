@@ -1,9 +1,15 @@
 /** Where the agent writes: a draft per conversation, notes, suggested and canned answers, emoji, the channel. */
 import { fill, h, icon, setAttribute, setText } from "../shared/dom.js";
+import { shortDate } from "../shared/dates.js";
+import { showFiles } from "./file-rows.js";
+import { filesIn } from "./files.js";
 import { View, channelName, nameOf } from "./view.js";
-import { t } from "./words.js";
+import { t, words } from "./words.js";
 
 const MOST_CANNED = 8;
+/** From here on the end of a reply budget is told in a colour. */
+const BUDGET_LOW = 2;
+const BUDGET_WORDS = { late: "budgetLate", spent: "budgetSpent", long: "budgetLong" };
 const EMOJI =
   "😀 😄 😅 😂 🙂 😉 😊 😍 🤔 😕 😟 😢 😮 😴 👍 👎 👌 🙏 👏 💪 🤝 👋 ✌️ 🎉 ❤️ 💔 ⭐ 🔥 ✅ ❌ ⚠️ ❓ ❗ 📦 🚚 📍 📞 ✉️ 📅 ⏰ 💳 💰 🧾 🎁 🔒 🔑 🔧 🛠️".split(" ");
 
@@ -21,10 +27,11 @@ class Composer extends View {
       rows: 1,
       dir: "auto",
       maxLength: 100_000,
-      "aria-describedby": "compose-hint",
+      "aria-describedby": "compose-hint compose-budget",
       "aria-controls": "canned-list",
       oninput: () => this.#typed(),
       onkeydown: (event) => this.#key(event),
+      onpaste: (event) => this.#pasted(event),
       onblur: () => setTimeout(() => (this.menu.hidden = true), 150),
     });
     this.replyTab = h("button", { class: "tab", type: "button", onclick: () => this.write(false) }, t("reply"), h("kbd", {}, "R"));
@@ -35,8 +42,14 @@ class Composer extends View {
       { class: "tool", type: "button", "aria-label": t("emoji"), title: t("emoji"), "aria-expanded": "false", onclick: () => this.toggleEmoji() },
       icon("smile"),
     );
+    this.chooser = h("input", { type: "file", multiple: true, hidden: true, "aria-label": t("attach"), onchange: () => this.#chosenFiles() });
+    this.attachButton = h("button", { class: "tool", type: "button", "aria-label": t("attach"), onclick: () => this.choose() }, icon("clip"));
+    this.fileList = h("ul", { class: "files", "aria-label": t("fileList"), hidden: true });
+    this.cannot = h("p", { class: "cannot", role: "status" });
+    this.dropHere = h("div", { class: "drop-here", hidden: true }, t("dropHere"));
     this.sendButton = h("button", { class: "button primary", type: "button", onclick: () => this.#send() });
     this.hint = h("p", { class: "hint", id: "compose-hint" }, t("sendHint"));
+    this.budget = h("p", { class: "budget", id: "compose-budget", role: "status", hidden: true });
     this.offerBar = h("div", { class: "offer-bar", hidden: true });
     this.closed = h("div", { class: "closed-bar", hidden: true });
     this.editor = h(
@@ -50,7 +63,11 @@ class Composer extends View {
         this.emoji,
         h("div", { class: "tabs", role: "group" }, this.replyTab, this.noteTab, this.channel),
         this.text,
-        h("div", { class: "box-foot" }, this.emojiButton, this.hint, this.sendButton),
+        this.fileList,
+        this.cannot,
+        this.budget,
+        h("div", { class: "box-foot" }, this.attachButton, this.chooser, this.emojiButton, this.hint, this.sendButton),
+        this.dropHere,
       ),
     );
     fill(this, this.offerBar, this.closed, this.editor);
@@ -58,7 +75,80 @@ class Composer extends View {
     this.follow(["case"], (ids) => ids.includes(this.#id) && this.#showState());
     this.follow(["draft"], (ids) => ids.includes(this.#id) && this.#showDraft());
     this.follow(["list", "connection", "account"], () => this.#showState());
+    this.follow(["files"], (ids) => ids.includes(this.#id) && this.#showFiles());
+    for (const type of ["dragover", "dragleave", "drop"]) document.addEventListener(type, this.#drag);
+    this.follow(["tick"], () => this.#showBudget());
     this.#show();
+  }
+
+  gone() {
+    for (const type of ["dragover", "dragleave", "drop"]) document.removeEventListener(type, this.#drag);
+  }
+
+  // -- files --------------------------------------------------------------------------------------
+
+  /** Let the agent choose files. */
+  choose() {
+    if (this.#canAttach) this.chooser.click();
+  }
+
+  get #canAttach() {
+    return !this.hidden && !this.editor.hidden && this.model.account.files.bytes > 0 && this.model.carriesFiles(this.#id);
+  }
+
+  #attach(files) {
+    if (!files.length) return;
+    this.model.attach(this.#id, files);
+    this.text.focus();
+  }
+
+  #chosenFiles() {
+    this.#attach([...this.chooser.files]);
+    // the same file may be chosen again
+    this.chooser.value = "";
+  }
+
+  #pasted(event) {
+    const files = filesIn(event.clipboardData);
+    // what was copied from a document comes as a picture too; its text is meant
+    if (!files.length || event.clipboardData.types.includes("text/plain")) return;
+    event.preventDefault();
+    if (this.#canAttach) this.#attach(files);
+  }
+
+  // a file that is dropped anywhere must not replace the page
+  #drag = (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    const can = this.#canAttach && event.type !== "dragleave";
+    this.dropHere.hidden = !can || event.type === "drop";
+    if (event.type === "dragover") event.dataTransfer.dropEffect = can ? "copy" : "none";
+    else if (event.type === "drop" && can) this.#attach(filesIn(event.dataTransfer));
+  };
+
+  #showFiles() {
+    const files = this.model.files.of(this.#id);
+    showFiles(
+      this.fileList,
+      files.map((each) => ({ ...each, acts: this.#actsOf(each) })),
+    );
+    const { bytes } = this.model.account.files;
+    const carries = this.model.carriesFiles(this.#id);
+    const why = !bytes
+      ? t("filesNone")
+      : carries
+        ? ""
+        : t("attachCannot", { channel: channelName(this.model.draft(this.#id).channel || this.model.lastChannel(this.#id)) });
+    this.attachButton.disabled = Boolean(why);
+    this.attachButton.title = why || t("attachHint");
+    setText(this.cannot, files.length ? why : "");
+    this.sendButton.disabled = !this.model.canSend(this.#id);
+  }
+
+  #actsOf(file) {
+    const { files } = this.model;
+    const gone = [file.state === "sending" ? "fileCancel" : "fileRemove", () => files.cancel(this.#id, file)];
+    return file.state === "refused" && files.has(file) ? [["retry", () => files.retry(this.#id, file)], gone] : [gone];
   }
 
   /** Begin to write an answer, or a note. */
@@ -108,7 +198,27 @@ class Composer extends View {
     if (mine) {
       this.#showSuggestions();
       this.#showChannels(found);
+      this.#showFiles();
+      this.#showBudget();
     }
+  }
+
+  /** What the vendor still takes: told before it is used up, and what goes on when it is. */
+  #showBudget() {
+    const found = this.model.case(this.#id);
+    const draft = this.model.draft(this.#id);
+    const budget = found && !this.editor.hidden && !draft.internal ? this.model.budget(this.#id) : null;
+    this.budget.hidden = !budget;
+    this.sendButton.disabled = !this.model.canSend(this.#id);
+    if (!budget) return;
+    const { left, answers, until, over } = budget;
+    const channel = channelName(budget.channel);
+    const name = nameOf(found.record);
+    const others = new Set((found.record.threads ?? []).map((each) => each.channel)).size > 1;
+    const word = over ? BUDGET_WORDS[over] : left <= BUDGET_LOW ? "budgetLow" : "budgetLeft";
+    const text = t(word, { n: left, left, answers, channel, name, time: shortDate(words.language, until) });
+    setText(this.budget, over && others ? `${text} ${t("budgetOther")}` : text);
+    setAttribute(this.budget, "class", `budget${over ? " is-over" : left <= BUDGET_LOW ? " is-low" : ""}`);
   }
 
   #showOffer(found) {
@@ -201,6 +311,7 @@ class Composer extends View {
 
   #chosen() {
     this.model.setDraft(this.#id, { ...this.model.draft(this.#id), channel: this.channel.value });
+    this.#showFiles();
     this.text.focus();
   }
 
@@ -221,8 +332,8 @@ class Composer extends View {
       this.sendButton.dataset.word = word;
       fill(this.sendButton, icon(draft.internal ? "note" : "send", 16), word);
     }
-    this.sendButton.disabled = !draft.text.trim();
     this.#showState();
+    this.#showBudget();
     this.#grow();
   }
 
@@ -236,7 +347,7 @@ class Composer extends View {
   #typed() {
     const draft = this.model.draft(this.#id);
     this.model.setDraft(this.#id, { ...draft, text: this.text.value });
-    this.sendButton.disabled = !this.text.value.trim();
+    this.#showBudget();
     if (!draft.internal && this.text.value.trim() && !this.text.value.startsWith("/")) this.model.tellTyping(this.#id);
     this.#grow();
     this.#showMenu();

@@ -10,7 +10,7 @@ const HOUR_MS = 60 * MINUTE_MS;
 const THEME_WORDS = { auto: "themeAuto", light: "themeLight", dark: "themeDark" };
 
 /** Open a dialog; it leaves the document when it is closed, and focus goes back to where it was. */
-function open(title, build, { wide = false } = {}) {
+export function openDialog(title, build, { wide = false } = {}) {
   const before = document.activeElement;
   const dialog = h(
     "dialog",
@@ -70,7 +70,7 @@ function arrows(element) {
 
 export function openTransfer(model, found) {
   model.refreshAccount();
-  return open(`${t("transfer")} · ${nameOf(found.record)}`, (close) => {
+  return openDialog(`${t("transfer")} · ${nameOf(found.record)}`, (close) => {
     const to = async (target) => {
       close();
       await model.transfer(found.id, target);
@@ -118,7 +118,7 @@ function hintOf(colleague) {
 }
 
 export function openSnooze(model, found) {
-  return open(`${t("snooze")} · ${nameOf(found.record)}`, (close) => {
+  return openDialog(`${t("snooze")} · ${nameOf(found.record)}`, (close) => {
     const now = model.clock.now();
     const until = async (ms) => {
       close();
@@ -168,7 +168,7 @@ export function openSnooze(model, found) {
 }
 
 export function openPresence(model) {
-  return open(t("presence"), (close) => {
+  return openDialog(t("presence"), (close) => {
     const reasons = ["reasonLunch", "reasonMeeting", "reasonTraining", "reasonBreak"];
     const reason = h("input", {
       class: "field",
@@ -209,7 +209,7 @@ export function openPresence(model) {
 }
 
 export function openSettings(model) {
-  return open(t("settings"), (close) => {
+  return openDialog(t("settings"), (close) => {
     const { prefs } = model;
     const set = (changes) => {
       const languageChanges = "language" in changes && changes.language !== prefs.language;
@@ -250,6 +250,7 @@ export function openSettings(model) {
             },
             t("cannedManage"),
           ),
+        model.role === "admin" && h("a", { class: "button", href: "/settings" }, t("settingsPages")),
       );
     show();
     return body;
@@ -258,7 +259,7 @@ export function openSettings(model) {
 
 /** For supervisors: the answers that all agents of the account find by `/`. */
 export function openCanned(model) {
-  return open(
+  return openDialog(
     t("canned"),
     () => {
       const list = h("ul", { class: "canned-list" });
@@ -331,7 +332,7 @@ export function openCanned(model) {
 }
 
 export function openHelp() {
-  return open(
+  return openDialog(
     t("keys"),
     () =>
       h(

@@ -30,6 +30,11 @@ class ConversationList extends View {
         this.#show("start");
       },
     });
+    this.history = h(
+      "button",
+      { class: "tool", type: "button", "aria-label": t("search"), title: `${t("search")} (H)`, onclick: () => this.dispatchEvent(new CustomEvent("act", { bubbles: true, detail: "search" })) },
+      icon("search"),
+    );
     this.box = h("div", {
       class: "rows",
       role: "listbox",
@@ -42,7 +47,7 @@ class ConversationList extends View {
       onfocus: () => this.#active(),
     });
     this.empty = h("div", { class: "empty", hidden: true });
-    fill(this, this.#offers, h("div", { class: "list-head" }, this.search), h("div", { class: "rows-frame" }, this.box, this.empty));
+    fill(this, this.#offers, h("div", { class: "list-head" }, this.search, this.history), h("div", { class: "rows-frame" }, this.box, this.empty));
     this.#list = new VirtualList(this.box, {
       role: "presentation",
       key: (item) => item.key,
@@ -86,7 +91,7 @@ class ConversationList extends View {
 
   #showEmpty() {
     if (this.#filter) {
-      fill(this.empty, h("p", { class: "muted" }, t("filterNone", { text: this.search.value.trim() })));
+      fill(this.empty, h("p", { class: "muted" }, t("filterNone", { text: this.search.value.trim() })), h("p", { class: "muted" }, t("filterElse")));
       return;
     }
     const away = this.model.presence.status !== "online";
@@ -133,6 +138,10 @@ class ConversationList extends View {
     const intent = record.insight ? intentName(model, record.insight.intent) : "";
     setText(parts.intent, intent);
     parts.intent.hidden = !intent;
+    const tags = record.tags ?? [];
+    setText(parts.tags, tags.map((tag) => `#${tag}`).join(" "));
+    parts.tags.hidden = !tags.length;
+    setAttribute(parts.tags, "title", tags.join(", ") || null);
   }
 
   #updateTime(element, found) {
@@ -261,6 +270,7 @@ function makeRow() {
     unread: h("span", { class: "badge", role: "img" }),
     channel: h("span", { class: "tag" }),
     intent: h("span", { class: "tag intent" }),
+    tags: h("span", { class: "tag row-tags", dir: "auto" }),
   };
   const element = h(
     "div",
@@ -271,7 +281,7 @@ function makeRow() {
       { class: "row-body" },
       h("div", { class: "row-line" }, parts.name, parts.time),
       h("div", { class: "row-line" }, parts.preview, parts.unread),
-      h("div", { class: "tags" }, parts.channel, parts.intent),
+      h("div", { class: "tags" }, parts.channel, parts.intent, parts.tags),
     ),
   );
   element.parts = parts;
@@ -283,7 +293,8 @@ function previewText(model, found) {
   const draft = model.draft(found.id);
   if (draft.text && found.held && found.id !== model.selected) return `${t("draft")}: ${draft.text.slice(0, PREVIEW_CHARS)}`;
   const pending = model.outbox?.of(found.id) ?? [];
-  if (pending.length) return `${t("you")}: ${pending[pending.length - 1].text.slice(0, PREVIEW_CHARS)}`;
+  const last = pending[pending.length - 1];
+  if (last) return `${t("you")}: ${bodyText({ ...last, attachments: last.files }).slice(0, PREVIEW_CHARS)}`;
   const message = preview(found);
   if (!message) return "";
   return `${speaker(model, message)}${bodyText(message).slice(0, PREVIEW_CHARS)}`;
@@ -296,11 +307,15 @@ function speaker(model, message) {
   return "";
 }
 
-const SYSTEM_LINES = { "conversation.resolved": "resolvedLine", "conversation.reopened": "reopenedLine" };
+const SYSTEM_LINES = {
+  "conversation.resolved": "resolvedLine",
+  "conversation.reopened": "reopenedLine",
+  "conversation.taken_over": "takenOverLine",
+};
 
 /** The text of a message, or what it brought in place of one. */
 export function bodyText(message) {
-  if (message.author === "system") return t(SYSTEM_LINES[message.text] ?? message.text ?? "");
+  if (message.author === "system") return t(SYSTEM_LINES[message.text] ?? message.text ?? "", { name: message.author_id ?? "" });
   if (message.text) return message.text;
   return (message.attachments ?? []).map((each) => `[${t(each.kind)}]`).join(" ");
 }
@@ -308,7 +323,8 @@ export function bodyText(message) {
 function searchable(model, found) {
   const intent = found.record.insight ? intentName(model, found.record.insight.intent) : "";
   const said = found.messages.slice(-50).map((message) => message.text ?? "");
-  return [nameOf(found.record), found.record.contact, intent, ...said].join("\n").toLowerCase();
+  const tags = (found.record.tags ?? []).map((tag) => `#${tag}`);
+  return [nameOf(found.record), found.record.contact, intent, ...tags, ...said].join("\n").toLowerCase();
 }
 
 customElements.define("rd-list", ConversationList);

@@ -8,6 +8,9 @@ import "./timeline.js";
 
 import { fill, h, icon, setAttribute, setText } from "../shared/dom.js";
 import { openHelp, openPresence, openSettings, openSnooze, openTransfer } from "./dialogs.js";
+import { canJoin, openJoin } from "./join.js";
+import { openSearch } from "./search.js";
+import { canTag, openTags } from "./tags.js";
 import { actOf } from "./keys.js";
 import { Model } from "./model.js";
 import { nameOf, channelName, stateName } from "./view.js";
@@ -184,9 +187,13 @@ const acts = {
     if ((await model.resolve(id)) && model.selected === id && narrow.matches) model.select("");
     else if (model.selected === id) moveFrom(order, id);
   },
+  tags: () => model.current && canTag(model, model.current) && openTags(model, model.current),
+  join: () => model.current && canJoin(model, model.current) && openJoin(model, model.current),
+  search: () => openSearch(model, model.current),
   reply: () => page.composer.write(false),
   note: () => page.composer.write(true),
   emoji: () => page.composer.toggleEmoji(),
+  attach: () => page.composer.choose(),
   suggest1: () => page.composer.suggest(1),
   suggest2: () => page.composer.suggest(2),
   suggest3: () => page.composer.suggest(3),
@@ -249,7 +256,7 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("visibilitychange", () => model.lookedAt());
 addEventListener("focus", () => model.lookedAt());
 addEventListener("beforeunload", (event) => {
-  if (model.outbox?.unsent) event.preventDefault();
+  if (model.outbox?.unsent || model.files.any) event.preventDefault();
 });
 narrow.addEventListener("change", show);
 phone.addEventListener("change", show);

@@ -8,15 +8,17 @@
 import { ServerClock } from "../shared/dates.js";
 import { Emitter } from "../shared/emitter.js";
 import { Line } from "../shared/line.js";
+import { Files } from "./files.js";
 import { Outbox } from "./outbox.js";
 import { Prefs } from "./prefs.js";
 import { Case, OutOfStep, Replica } from "./replica.js";
 import { Session, Tabs } from "./session.js";
-import { contactSpokeLast, waitingSince } from "./standing.js";
+import { contactSpokeLast, overBudget, replyBudget, waitingSince } from "./standing.js";
 
 const PAGE = 100;
 /** More than this is not kept of a conversation that nobody looks at. */
 const KEPT_MESSAGES = 300;
+const FOUND_PAGE = 200;
 const TYPING_SHOWN_MS = 6_000;
 const TYPING_TOLD_MS = 3_000;
 const ACK_MS = 1_000;
@@ -35,7 +37,16 @@ export class Model extends Emitter {
     this.presence = { status: "online", reason: "" };
     this.connection = { state: "stopped", retryAt: 0, ever: false };
     /** What the account is made of: colleagues, skills, names of intents, canned answers. */
-    this.account = { agents: [], skills: [], intents: [], canned: [], answer_within_s: 120 };
+    this.account = {
+      agents: [],
+      skills: [],
+      intents: [],
+      canned: [],
+      tags: [],
+      budgets: [],
+      answer_within_s: 120,
+      files: { bytes: 0, most: 0, channels: [] },
+    };
     this.selected = "";
     /** Conversations that were opened from the past, and are on no list. */
     this.past = new Map();
@@ -48,12 +59,23 @@ export class Model extends Emitter {
   #reset() {
     this.replica = new Replica();
     this.outbox = null;
+    this.files?.clear();
+    this.files = new Files({
+      post: (file, options) => this.session.sendIn(file, options),
+      changed: (id) => {
+        this.changed("files", id);
+        this.changed("case", id);
+      },
+      rules: () => this.account.files,
+      now: () => this.clock.now(),
+    });
     this.drafts = new Map();
     this.read = new Map();
     this.abouts = new Map();
     this.typing = new Map();
     this.#loading = new Set();
     this.#ackedAt = 0;
+    this.#toldSeen.clear();
     this.past.clear();
     this.selected = "";
   }
@@ -63,6 +85,8 @@ export class Model extends Emitter {
   #ackTimer = 0;
   #toldTyping = { id: "", at: 0 };
   #acting = new Set();
+  #atEnd = false;
+  #toldSeen = new Map();
 
   // -- logging in and out -------------------------------------------------------------------------
 
@@ -140,6 +164,7 @@ export class Model extends Emitter {
     }
     this.connection = { state, retryAt, ever: this.connection.ever || state === "open" };
     this.outbox?.setOpen(state === "open");
+    this.files.setOpen(state === "open");
     if (state !== "open") this.typing.clear();
     this.changed("connection");
     this.changed("list");
@@ -178,6 +203,7 @@ export class Model extends Emitter {
       }
     }
     if (this.selected) this.#entered(this.selected);
+    this.#tellSeen();
   }
 
   #restart(cursor, conversations) {
@@ -351,6 +377,31 @@ export class Model extends Emitter {
     this.select(id);
   }
 
+  /** Open a conversation that a search found, at one of its messages; `seq` 0 is its end. */
+  async openFound(record, seq) {
+    if (!this.case(record.id)) {
+      const found = new Case(record);
+      found.held = false;
+      this.past.clear();
+      this.past.set(record.id, found);
+    }
+    this.select(record.id);
+    if (!seq) return;
+    const found = this.case(record.id);
+    while (this.online && this.selected === record.id && (!found.messages.length || found.oldestSeq > seq)) {
+      const before = found.oldestSeq;
+      await this.#loaded(record.id);
+      await this.loadOlder(record.id, FOUND_PAGE);
+      if (found.messages.length && found.oldestSeq === before) break;
+    }
+    if (this.selected === record.id) this.changed("reveal", { id: record.id, seq });
+  }
+
+  /** Resolve when nothing of a conversation is being read any more. */
+  async #loaded(id) {
+    while (this.#loading.has(id)) await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+
   #entered(id) {
     const found = this.case(id);
     if (!found) return;
@@ -367,6 +418,24 @@ export class Model extends Emitter {
   lookedAt() {
     const found = this.current;
     if (found && this.#watching(found.id)) this.#markRead(found.id, found.newestSeq);
+    this.#tellSeen();
+  }
+
+  /** The timeline was drawn: whether its newest message can be seen. */
+  showsEnd(is) {
+    this.#atEnd = is;
+    this.#tellSeen();
+  }
+
+  /** Let the contact know that its newest message was read: it stands on a page that is looked at. */
+  #tellSeen() {
+    const found = this.current;
+    if (!found?.held || !this.#atEnd || !this.online || !this.#watching(found.id)) return;
+    const seq = found.messages.findLast((message) => message.author === "contact")?.seq ?? 0;
+    if (seq <= (this.#toldSeen.get(found.id) ?? 0)) return;
+    this.#toldSeen.set(found.id, seq);
+    // what did not get through is told again with the next look
+    this.line.call("conversation.seen", { conversation: found.id, seq }).catch(() => this.#toldSeen.delete(found.id));
   }
 
   #markRead(id, seq, told = false) {
@@ -379,6 +448,7 @@ export class Model extends Emitter {
 
   #forgetRead() {
     for (const id of this.read.keys()) if (!this.replica.find(id)) this.read.delete(id);
+    for (const id of this.#toldSeen.keys()) if (!this.replica.find(id)) this.#toldSeen.delete(id);
     for (const id of this.drafts.keys()) if (!this.replica.find(id)) this.drafts.delete(id);
   }
 
@@ -480,11 +550,21 @@ export class Model extends Emitter {
     this.changed("list");
   }
 
+  /** What the vendor still takes on the channel of a draft, and why it would not take it; null: nobody counts. */
+  budget(id) {
+    const found = this.case(id);
+    const { text, channel } = this.draft(id);
+    const budget = found && replyBudget(found, channel, this.account.budgets, this.outbox?.of(id) ?? []);
+    return budget ? { ...budget, over: overBudget(budget, text, this.clock.now()) } : null;
+  }
+
   /** Send what a draft says; it is on its way, or waits for the connection, when this returns. */
   send(id) {
     const { text, internal, channel } = this.draft(id);
-    if (!text.trim()) return false;
-    const item = this.outbox.add({ conversation: id, text, internal, channel, at: this.clock.now() });
+    if (!this.canSend(id)) return false;
+    const files = this.files.take(id);
+    const said = text.trim() ? text : "";
+    const item = this.outbox.add({ conversation: id, text: said, internal, channel, at: this.clock.now(), files });
     this.setDraft(id, { text: "", internal, channel });
     this.setDraft(id, { text: "", internal: false, channel });
     this.changed("draft", id);
@@ -492,11 +572,47 @@ export class Model extends Emitter {
     return true;
   }
 
-  async #sendItem({ conversation, client_id, text, internal, channel, reply_to }) {
+  /** Whether a draft can be sent as it is: its vendor takes it, and the agent decided about a file that was refused. */
+  canSend(id) {
+    if (!this.draft(id).internal && this.budget(id)?.over) return false;
+    const files = this.files.of(id);
+    if (files.some((each) => each.state === "refused") || (files.length && !this.carriesFiles(id))) return false;
+    return files.length > 0 || Boolean(this.draft(id).text.trim());
+  }
+
+  /** Whether files can go where a draft goes: to colleagues, or on a channel that carries them. */
+  carriesFiles(id) {
+    const { internal, channel } = this.draft(id);
+    return internal || this.account.files.channels.includes(channel || this.lastChannel(id));
+  }
+
+  lastChannel(id) {
+    return this.case(id)?.record.threads?.at(-1)?.channel ?? "";
+  }
+
+  /** Put files into a draft. */
+  attach(id, files) {
+    const tooMany = this.files.add(id, files);
+    if (tooMany) this.toast("filesTooMany", { most: this.account.files.most }, "warn");
+  }
+
+  /** Return where a file can be read for some minutes; null if it cannot, which is said. */
+  async readingUrl(file) {
+    try {
+      return await this.session.readingUrl(file);
+    } catch (error) {
+      this.toast(error.name === "NotTaken" ? "refused" : "notKnown", { words: error.message }, "warn");
+      return null;
+    }
+  }
+
+  async #sendItem({ conversation, client_id, text, internal, channel, reply_to, files = [] }) {
     const params = { conversation, client_id, text };
+    if (files.length) params.attachments = await this.files.proofs(conversation, files);
     if (!internal && channel) params.channel = channel;
     if (!internal && reply_to) params.reply_to = reply_to;
     const receipt = await this.line.call(internal ? "conversation.note" : "message.send", params);
+    this.files.forget(files);
     const found = this.replica.cases.get(conversation);
     // no event tells of what is said in a conversation that this desk does not hold
     if (!found || found.newestSeq >= receipt.seq) queueMicrotask(() => this.outbox.shown(conversation, client_id));
@@ -552,6 +668,74 @@ export class Model extends Emitter {
 
   transfer(id, target) {
     return this.#act("conversation.transfer", { conversation: id, ...target });
+  }
+
+  /**
+   * Give a conversation tags and take others from it; resolves when that is stored.
+   *
+   * @throws {Refused|LineBroken}
+   */
+  async tag(id, add, remove) {
+    await this.line.call("conversation.tag", { conversation: id, add, remove });
+    const known = this.account.tags.map((tag) => tag.toLowerCase());
+    const fresh = add.filter((tag) => !known.includes(tag.toLowerCase()));
+    if (fresh.length) this.account = { ...this.account, tags: [...fresh, ...this.account.tags] };
+    const found = this.case(id);
+    // the log tells of what is on the desk; of another conversation this answer is all that there is
+    if (found && !found.held) await this.#readRecord(found);
+    this.changed("account");
+  }
+
+  async #readRecord(found) {
+    const about = await this.line.call("contact.about", { contact: found.record.contact });
+    const record = about.conversations.find((each) => each.id === found.id);
+    if (record) found.record = record;
+    about.readAt = performance.now();
+    this.abouts.set(found.record.contact, about);
+    this.changed("case", found.id);
+    this.changed("about", found.record.contact);
+    this.changed("list");
+  }
+
+  /** Take a tag away; a refusal is told. */
+  async untag(id, tag) {
+    try {
+      await this.tag(id, [], [tag]);
+    } catch (error) {
+      this.#actFailed(error);
+    }
+  }
+
+  /** Ask who a contact is, now. */
+  about(contact) {
+    return this.line.call("contact.about", { contact });
+  }
+
+  /** Let another contact be the same person as the one on show. */
+  async join(contact, other) {
+    await this.line.call("contact.join", { contact, other });
+    await this.#aboutAgain(contact);
+  }
+
+  /** Undo that; a refusal is told. */
+  async part(contact, other) {
+    try {
+      await this.line.call("contact.part", { contact, other });
+      await this.#aboutAgain(contact);
+    } catch (error) {
+      this.#actFailed(error);
+    }
+  }
+
+  async #aboutAgain(contact) {
+    const about = this.abouts.get(contact);
+    if (about) about.readAt = -Infinity;
+    await this.loadAbout(contact);
+  }
+
+  /** Look through what was said in the account, or with one contact, from a cursor back. */
+  search(query, contact, cursor) {
+    return this.line.call("history.search", { query, contact, cursor });
   }
 
   async setPresence(status, reason = "") {

@@ -34,6 +34,7 @@ class News extends View {
     else if (kind === "message") this.#tellMessage(found, name, message);
     else if (kind === "removed" && change === "offer_expired") this.#toast(t("offerGone", { name }), "warn");
     else if (kind === "removed" && change === "agent_away") this.#toast(t("takenAway", { name }), "warn");
+    else if (kind === "removed" && change === "taken_over") this.#toast(t("takenOver", { name }), "warn");
     else if (kind === "delivery" && found.deliveries.get(message)?.state === "failed") {
       this.#toast(t("failedDelivery", { name }), "warn", found.id);
     }

@@ -55,8 +55,9 @@ export class Outbox {
   }
 
   /** Take a message on; it is shown as waiting at once, and goes out when it can. */
-  add({ conversation, text, internal = false, channel = "", reply_to = "", at }) {
+  add({ conversation, text, internal = false, channel = "", reply_to = "", at, files = [] }) {
     const item = { client_id: newId(), conversation, text, internal, channel, reply_to, at, state: "waiting", error: "" };
+    if (files.length) item.files = files;
     this.#items.push(item);
     this.#kept(conversation);
     this.#next(conversation);

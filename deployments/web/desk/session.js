@@ -3,6 +3,7 @@
  * it. It is renewed while the session lasts, by the server's clock.
  */
 import { SessionOver } from "../shared/line.js";
+import { readingUrl, sendIn } from "../shared/upload.js";
 
 const KEY = "raydesk.desk.session";
 const ASK_MS = 200;
@@ -85,6 +86,18 @@ export class Session {
       if (error instanceof Problem && error.status === 401) throw new SessionOver("log in again");
       throw error;
     }
+  }
+
+  /** Send a file in; see shared/upload.js. */
+  async sendIn(file, options) {
+    await this.renewIfDue();
+    return sendIn("", this.#value.token, file, options);
+  }
+
+  /** Return a URL at which a file can be read for some minutes. */
+  async readingUrl(file) {
+    await this.renewIfDue();
+    return readingUrl("", this.#value.token, file);
   }
 
   /** Renew the token when most of its life is over; returns the new one, or null. */

@@ -2,6 +2,8 @@
 import { shortDate } from "../shared/dates.js";
 import { fill, h, icon } from "../shared/dom.js";
 import { hueOf, shortCode } from "./standing.js";
+import { canJoin } from "./join.js";
+import { canTag, tagChips } from "./tags.js";
 import { View, channelName, intentName, nameOf, recordState, stateName } from "./view.js";
 import { t, words } from "./words.js";
 
@@ -33,6 +35,7 @@ class SidePane extends View {
     fill(
       this,
       this.#contact(found.record, about),
+      this.#tags(found),
       this.#intent(found),
       this.#found(about),
       this.#state(found),
@@ -75,6 +78,48 @@ class SidePane extends View {
         ),
       ),
       !about && h("p", { class: "muted" }, t(this.model.online ? "loading" : "aboutOffline")),
+      this.#joined(about),
+      about && canJoin(this.model, this.model.current) && h("button", { class: "chip join-button", type: "button", title: `${t("join")} (U)`, onclick: () => this.dispatchEvent(new CustomEvent("act", { bubbles: true, detail: "join" })) }, t("join")),
+    );
+  }
+
+  /** Who was joined with this contact by an agent, and what of it was undone, newest first. */
+  #joined(about) {
+    if (!about?.joined?.length) return null;
+    const can = canJoin(this.model, this.model.current);
+    return h(
+      "ul",
+      { class: "joined", "aria-label": t("joinedList") },
+      [...about.joined].reverse().map((each) => {
+        const name = nameOf({ contact: each.contact, threads: each.identities });
+        const date = shortDate(words.language, each.at_ms);
+        return h(
+          "li",
+          {},
+          h("span", { class: "muted" }, each.undone_ms ? t("joinedUndone", { name, by: each.undone_by, date: shortDate(words.language, each.undone_ms) }) : t("joinedBy", { name, by: each.by, date })),
+          !each.undone_ms && can && h("button", { class: "link", type: "button", "aria-label": `${t("part")}: ${name}`, onclick: () => this.#part(about.contact, each.contact, name) }, t("part")),
+        );
+      }),
+    );
+  }
+
+  #part(contact, other, name) {
+    if (confirm(t("partSure", { name }))) this.model.part(contact, other);
+  }
+
+  #tags(found) {
+    const tags = found.record.tags ?? [];
+    const can = canTag(this.model, found);
+    return this.#section(
+      t("tags"),
+      h(
+        "div",
+        { class: "tag-line" },
+        tags.length > 0 && h("ul", { class: "tag-chips" }, tagChips(tags, can ? (tag) => this.model.untag(found.id, tag) : null)),
+        can
+          ? h("button", { class: "chip", type: "button", title: `${t("tagAdd")} (L)`, onclick: () => this.dispatchEvent(new CustomEvent("act", { bubbles: true, detail: "tags" })) }, `+ ${t("tagAdd")}`)
+          : !tags.length && h("span", { class: "muted" }, t("tagsNone")),
+      ),
     );
   }
 
@@ -182,7 +227,7 @@ class SidePane extends View {
   }
 }
 
-function identityText(identity) {
+export function identityText(identity) {
   const { external_id } = identity;
   if (external_id.startsWith("user:")) return `${external_id.slice(5)} (${t("user")})`;
   if (identity.channel === "web") return t("anonymous");

@@ -3,6 +3,7 @@ import { clockTime, dateTime, dayName, dayOf } from "../shared/dates.js";
 import { fill, h, icon, setText } from "../shared/dom.js";
 import { VirtualList } from "../shared/virtual-list.js";
 import { bodyText } from "./list.js";
+import { showFiles } from "./file-rows.js";
 import { View, channelName, nameOf } from "./view.js";
 import { t, words } from "./words.js";
 
@@ -19,6 +20,8 @@ class Timeline extends View {
   #rows = [];
   #days = 0;
   #unfolded = new Set();
+  /** File -> URL of a picture that the agent asked for; nothing that a contact sent is loaded by itself. */
+  #pictures = new Map();
   #freshAfter = 0;
   #unseen = 0;
 
@@ -44,6 +47,7 @@ class Timeline extends View {
     this.follow(["selected"], () => this.show(this.model.current));
     this.follow(["account", "connection"], () => this.#list.refresh());
     this.follow(["sent"], () => this.goToEnd());
+    this.follow(["reveal"], (all) => this.#reveal(all[all.length - 1]));
     this.show(this.model.current);
   }
 
@@ -52,6 +56,7 @@ class Timeline extends View {
     this.#case = found;
     this.#era = -1;
     this.#unfolded.clear();
+    this.#pictures.clear();
     this.#unseen = 0;
     if (!found) {
       this.#list.set([]);
@@ -66,6 +71,22 @@ class Timeline extends View {
     this.#unseen = 0;
     this.#list.scrollToEnd();
     this.#showToEnd();
+  }
+
+  /** Stand at a message that was looked for, and let it be seen which. */
+  #reveal({ id, seq }) {
+    const found = this.#case;
+    if (found?.id !== id) return;
+    const message = found.messages[seq - found.oldestSeq];
+    if (!message) {
+      this.model.toast("tooFarBack", {}, "warn");
+      return;
+    }
+    this.#list.center(keyOf(message));
+    const element = this.#list.element(keyOf(message));
+    if (!element) return;
+    element.tabIndex = -1;
+    element.focus({ preventScroll: true });
   }
 
   get list() {
@@ -86,6 +107,7 @@ class Timeline extends View {
 
   #showToEnd() {
     this.toEnd.hidden = this.#list.atEnd || !this.#case;
+    this.model.showsEnd(this.#list.atEnd);
     setText(this.toEndText, this.#unseen ? t("newBelow", { n: this.#unseen }) : t("toNewest"));
   }
 
@@ -147,6 +169,7 @@ class Timeline extends View {
           author_id: this.model.me,
           text: item.text,
           internal: item.internal,
+          attachments: item.files,
           at_ms: item.at,
           channel: item.channel,
         };
@@ -215,7 +238,7 @@ class Timeline extends View {
     parts.channel.hidden = !channel || !several || Boolean(message.internal);
     setText(parts.channel, channel ? channelName(channel) : "");
     this.#showText(parts, row);
-    this.#showAttachments(parts.attachments, message.attachments ?? []);
+    this.#showAttachments(parts.attachments, message.attachments ?? [], item);
     this.#showQuote(parts.quote, message);
     setText(parts.time, clockTime(words.language, message.at_ms));
     parts.time.dateTime = new Date(message.at_ms).toISOString();
@@ -227,7 +250,8 @@ class Timeline extends View {
   #mark({ message, item }) {
     const delivery = this.#case.deliveries.get(message.id);
     const seen = message.seq <= this.#case.seenSeq;
-    return `${item?.state} ${item?.error} ${delivery?.state} ${seen} ${this.model.online} ${this.#unfolded.has(message.id)}`;
+    const files = item?.files?.map((each) => `${each.state}${each.sent}`) ?? message.attachments?.map((each) => this.#pictures.get(each.file));
+    return `${item?.state} ${item?.error} ${delivery?.state} ${seen} ${this.model.online} ${this.#unfolded.has(message.id)} ${files}`;
   }
 
   #lineText(row) {
@@ -259,22 +283,46 @@ class Timeline extends View {
     this.#list.refresh();
   }
 
-  #showAttachments(list, attachments) {
-    list.hidden = attachments.length === 0;
-    fill(
+  #showAttachments(list, attachments, item) {
+    showFiles(
       list,
-      attachments.map((each) => {
+      attachments.map((each, place) => {
+        if (item) return this.#rowOnItsWay(each, item);
+        if (each.file) return this.#rowOfFile(each);
         const name = `${t(each.kind)}${each.title ? ` · ${each.title}` : ""}`;
-        const safe = /^https?:\/\//i.test(each.url ?? "");
-        return h(
-          "li",
-          {},
-          safe
-            ? h("a", { href: each.url, target: "_blank", rel: "noopener noreferrer" }, name)
-            : h("span", {}, `${name} (${t("noAddress")})`),
-        );
+        const url = /^https?:\/\//i.test(each.url ?? "") ? each.url : "";
+        return { key: `${place}`, name: url ? name : `${name} (${t("noAddress")})`, kind: each.kind, url, acts: [] };
       }),
     );
+  }
+
+  #rowOnItsWay(file, item) {
+    const stop = file.state === "sending" || file.state === "waiting";
+    return { ...file, acts: stop ? [["fileCancel", () => this.model.files.cancel(item.conversation, file)]] : [] };
+  }
+
+  #rowOfFile({ file, title, bytes, kind }) {
+    const picture = this.#pictures.get(file);
+    const acts = [["fileSave", () => this.#save(file, title)]];
+    if (kind === "image") acts.unshift(picture ? ["fileHide", () => this.#hide(file)] : ["fileShow", () => this.#look(file)]);
+    return { key: file, name: title, bytes, kind, picture, acts, gone: () => this.#hide(file) };
+  }
+
+  async #look(file) {
+    const url = await this.model.readingUrl(file);
+    if (!url) return;
+    this.#pictures.set(file, url);
+    this.#list.refresh();
+  }
+
+  #hide(file) {
+    this.#pictures.delete(file);
+    this.#list.refresh();
+  }
+
+  async #save(file, name) {
+    const url = await this.model.readingUrl(file);
+    if (url) h("a", { href: url, download: name }).click();
   }
 
   #showQuote(quote, message) {
@@ -325,15 +373,20 @@ class Timeline extends View {
       h("span", { class: "trouble-text" }, icon("warn", 14), t("refusedBecause", { words: item.error })),
       h("button", { class: "link", type: "button", onclick: () => this.model.outbox.retry(item.client_id) }, t("retry")),
       h("button", { class: "link", type: "button", onclick: () => this.#takeBack(item) }, t("edit")),
-      h("button", { class: "link", type: "button", onclick: () => this.model.outbox.discard(item.client_id) }, t("discard")),
+      h("button", { class: "link", type: "button", onclick: () => this.#discard(item) }, t("discard")),
     );
+  }
+
+  #discard(item) {
+    if (this.model.outbox.discard(item.client_id) !== null) this.model.files.forget(item.files ?? []);
   }
 
   #takeBack(item) {
     const text = this.model.outbox.discard(item.client_id);
     if (text === null) return;
+    this.model.files.putBack(item.conversation, item.files ?? []);
     const draft = this.model.draft(item.conversation);
-    const joined = draft.text ? `${text}\n${draft.text}` : text;
+    const joined = [text, draft.text].filter(Boolean).join("\n");
     this.model.setDraft(item.conversation, { ...draft, text: joined, internal: item.internal });
     this.model.changed("draft", item.conversation);
   }
@@ -382,7 +435,7 @@ function estimate(row, width) {
   const text = row.message.text ?? "";
   const perLine = Math.max(20, (width * 0.7) / 8);
   const lines = text.split("\n", 40).reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / perLine)), 0);
-  return (row.grouped ? 34 : 58) + Math.min(lines, 120) * 21;
+  return (row.grouped ? 34 : 58) + Math.min(lines, 120) * 21 + (row.message.attachments?.length ?? 0) * 34;
 }
 
 /** Show a text with its web addresses as links, and nothing else of it as anything but text. */

@@ -53,6 +53,7 @@ const LEFT = {
   merged: "leftMerged",
   offer_expired: "leftOfferExpired",
   agent_away: "leftAgentAway",
+  taken_over: "leftTakenOver",
   elsewhere: "leftElsewhere",
 };
 

@@ -4,7 +4,7 @@
  * Nobody becomes a visitor by looking at a page: the first connection is made when the chat is opened, or when this
  * browser has something to go on with.
  */
-import { h } from "../shared/dom.js";
+import { h } from "../shared/elements.js";
 import { Words, preferred } from "../shared/i18n.js";
 import { fieldsOf } from "./forms.js";
 import { Panel } from "./panel.js";
@@ -143,6 +143,8 @@ class RaydeskWidget extends HTMLElement {
     return {
       heading: text("heading"),
       greeting: text("greeting"),
+      // what the page says comes before what an admin says
+      own: { heading: this.hasAttribute("heading"), greeting: this.hasAttribute("greeting") },
       questions: text("questions").split("|").filter((each) => each.trim()),
       fields: fieldsOf(this.getAttribute("pre-chat")),
       draft: { get: () => kept(key), set: (value) => keep(key, value) },

@@ -1,5 +1,6 @@
 /** The form before the first message, the place in the queue, and the rating after the last one. */
-import { fill, h, icon } from "../shared/dom.js";
+import { fill, h } from "../shared/elements.js";
+import { icon } from "./icons.js";
 
 const STAR = "M12 3.6l2.6 5.400 5.900.8-4.300 4.100 1 5.900L12 17l-5.200 2.800 1-5.900L3.5 9.800l5.900-.8z";
 const TYPES = { email: "email", phone: "tel" };
@@ -15,18 +16,25 @@ export function fieldsOf(text) {
     .filter(({ name }) => FIELDS.includes(name));
 }
 
-/** The form before the chat; what it asks becomes part of the first message, which agents see. */
-export function preChatForm(fields, words, send) {
+/**
+ * A form whose answers become a message, which agents see: `fields` and, if `asks`, what is wanted.
+ *
+ * `send` gets the text; `extra` are nodes below the button.
+ */
+export function askingForm(fields, words, send, { intro, submit, asks = true, extra = null }) {
   const inputs = fields.map((field) => ({ ...field, ...labelled(field, words) }));
-  const question = labelled({ name: "question", optional: false }, words, "textarea");
-  const all = [...inputs, { name: "question", optional: false, ...question }];
+  const wanted = { name: "question", optional: false };
+  const question = asks ? { ...wanted, ...labelled(wanted, words, "textarea") } : null;
+  const all = question ? [...inputs, question] : inputs;
   const form = h(
     "form",
     { class: "card", noValidate: true },
-    h("p", {}, words.t("formIntro")),
+    h("p", {}, intro),
     all.map((each) => each.label),
-    h("button", { type: "submit", class: "main" }, words.t("start")),
+    h("button", { type: "submit", class: "main" }, submit),
+    extra,
   );
+  for (const each of all) each.input.addEventListener("input", () => each.told.textContent && check(each, words));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const wrong = all.filter((each) => !check(each, words));
@@ -37,7 +45,7 @@ export function preChatForm(fields, words, send) {
     const lines = inputs
       .filter((each) => each.input.value.trim())
       .map((each) => `${words.t(each.name)}: ${each.input.value.trim()}`);
-    send(`${question.input.value.trim()}\n\n${lines.join("\n")}`.trim());
+    send(`${question?.input.value.trim() ?? ""}\n\n${lines.join("\n")}`.trim());
   });
   return form;
 }
@@ -72,12 +80,17 @@ export function queueCard(place, state, words) {
     const rest = place.estimate_s === null ? "" : `, ${words.t("estimate", { minutes })}`;
     line = words.t("ahead", { count: place.ahead }) + (words.language === "zh" ? rest.replace(", ", "，") : rest);
   }
-  return h(
-    "div",
-    { class: "card queue", role: "status" },
-    icon("clock", 20),
-    h("div", {}, h("span", {}, line), h("small", {}, words.t("stay"))),
-  );
+  return waitingCard(line, words.t("stay"));
+}
+
+/** What somebody is told whose message waits until people are back. */
+export function leftCard(line, words) {
+  return waitingCard(words.t("left"), `${line} ${words.t("stay")}`);
+}
+
+function waitingCard(line, more) {
+  const lines = h("div", {}, h("span", {}, line), h("small", {}, more));
+  return h("div", { class: "card queue", role: "status" }, icon("clock", 20), lines);
 }
 
 /** The rating of a conversation that ended; `rate(score, comment)` resolves once it is stored. */

@@ -1,6 +1,7 @@
 /** The messages, drawn anew at each change by touching only what differs; stays at the end while the reader does. */
 import { clockTime, dayName, dayOf } from "../shared/dates.js";
-import { fill, h, icon } from "../shared/dom.js";
+import { fill, h } from "../shared/elements.js";
+import { icon } from "./icons.js";
 import { bubbleOf } from "./text.js";
 
 const NEAR_END_PX = 48;
@@ -42,6 +43,11 @@ export class Log {
     this.element.scrollTop = this.element.scrollHeight;
     this.#atEnd = true;
     this.#below.hidden = true;
+  }
+
+  /** Stay at the end, if the reader is there, in a room that has become smaller. */
+  stay() {
+    if (this.#atEnd) this.toEnd();
   }
 
   /** Whether the reader sees the last message. */
@@ -94,7 +100,7 @@ export class Log {
   }
 
   *#messageRows(message, previous, next, nameOf) {
-    const { id, author, text } = message;
+    const { id, author, text = "", attachments = [] } = message;
     if (author === "system") {
       const line = text === "conversation.resolved" ? this.#words.t("resolved") : "";
       if (line) yield [id, "", () => h("div", { class: "system" }, line)];
@@ -106,10 +112,13 @@ export class Log {
       yield [`who ${id}`, name, () => h("div", { class: "who", dir: "auto" }, name)];
     }
     const key = mine && message.source_id ? `own ${message.source_id}` : id;
-    yield [key, text, () => this.#withAuthor(bubbleOf(text, mine, this.#words), mine, nameOf(message))];
+    const { files } = this.#visitor;
+    const rows = () => attachments.map((each) => (each.file && files ? files.row(each) : fileName(each.title || each.kind)));
+    const bubble = () => this.#withAuthor(bubbleOf(text, mine, this.#words, rows()), mine, nameOf(message));
+    yield [key, `${text} ${Boolean(files)}`, bubble];
     if (isSame(message, next) && !(next.at_ms - message.at_ms > APART_MS)) return;
-    const seen = mine && this.#visitor.talk.answered(message);
-    yield [`foot ${id}`, String(seen), () => this.#foot(message, mine, seen)];
+    const fate = mine ? this.#visitor.talk.fate(message) : "";
+    yield [`foot ${id}`, fate, () => this.#foot(message, fate)];
   }
 
   #withAuthor(bubble, mine, name) {
@@ -118,7 +127,8 @@ export class Log {
   }
 
   *#pendingRows(each) {
-    const bubble = () => this.#withAuthor(bubbleOf(each.text, true, this.#words), true, "");
+    const rows = () => (each.file ? [fileName(each.file.name)] : []);
+    const bubble = () => this.#withAuthor(bubbleOf(each.text, true, this.#words, rows()), true, "");
     yield [`own ${each.clientId}`, each.text, bubble];
     const open = this.#visitor.link === "open";
     yield [`foot ${each.clientId}`, `${each.failed} ${open}`, () => this.#pendingFoot(each, open)];
@@ -126,6 +136,7 @@ export class Log {
 
   #pendingFoot(each, open) {
     const foot = h("div", { class: "foot own" });
+    if (each.file && this.#visitor.files) return this.#visitor.files.foot(foot, each, open);
     if (!each.failed) return fill(foot, this.#words.t(open ? "sending" : "waitingToSend"));
     const say = each.failed === "too_large" ? "tooLong" : "failed";
     const act = (word, act) => h("button", { type: "button", class: "link", onclick: act }, this.#words.t(word));
@@ -137,15 +148,16 @@ export class Log {
     );
   }
 
-  #foot(message, mine, seen) {
+  #foot(message, fate) {
     const time = h(
       "time",
       { dateTime: new Date(message.at_ms).toISOString() },
       clockTime(this.#words.language, message.at_ms),
     );
-    if (!mine) return h("div", { class: "foot" }, time);
-    const word = this.#words.t(seen ? "seen" : "sent");
-    return h("div", { class: "foot own" }, time, seen ? `· ${word}` : [icon("check"), h("span", { class: "quiet" }, word)]);
+    if (!fate) return h("div", { class: "foot" }, time);
+    const word = this.#words.t(fate);
+    const ticks = fate === "read" ? [icon("check"), icon("check")] : icon("check");
+    return h("div", { class: "foot own" }, time, h("span", { class: "ticks" }, ticks), h("span", { class: fate === "sent" ? "quiet" : "" }, word));
   }
 
   #dayLine(ms) {
@@ -176,6 +188,10 @@ export class Log {
     }
     this.#rows = kept;
   }
+}
+
+function fileName(name) {
+  return h("div", { class: "file" }, icon("file", 20), h("bdi", {}, name));
 }
 
 function isSame(one, other) {

@@ -77,9 +77,13 @@ button { cursor: pointer; border: 0; background: none; padding: 0; }
 .text { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; text-align: start; }
 .clamped .text { max-height: 15em; overflow: hidden; mask-image: linear-gradient(#000 12em, transparent 15em); }
 .message .link { display: block; margin-block-start: 4px; font-size: 13px; font-weight: 600; }
+.file { display: flex; align-items: center; gap: 8px; max-width: 100%; min-height: 32px; text-align: start; }
+.file svg, .file small { flex: none; }
+.file bdi { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .foot { display: flex; align-items: center; gap: 6px; margin: 2px 6px 6px 12px; font-size: 12px; color: var(--soft); }
 .foot.own { align-self: flex-end; margin-inline: 12px 6px; }
 .foot svg { width: 15px; height: 15px; }
+.ticks svg + svg { margin-inline-start: -10px; }
 .foot .bad { color: var(--bad); }
 .faint { opacity: .72; }
 .typing { align-self: flex-start; display: flex; align-items: center; gap: 4px; margin-block-start: 8px;
@@ -113,6 +117,7 @@ label.field span { font-weight: 400; color: var(--soft); }
 .field em { display: block; margin-block-start: 3px; font-style: normal; font-weight: 400; color: var(--bad); }
 .main { display: block; width: 100%; min-height: 44px; margin-block-start: 14px; border-radius: 11px; font-weight: 600;
   background: var(--accent); color: var(--on-accent); }
+.card > .link { display: block; margin: 8px auto -4px; font-size: 14px; color: var(--soft); }
 .main:disabled { opacity: .5; cursor: default; }
 
 .chips { display: flex; flex-wrap: wrap; gap: 8px; padding: 4px 14px 10px; }

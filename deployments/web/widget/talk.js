@@ -4,6 +4,8 @@
  * Nothing here knows a socket or the page. A message is shown once, however often it comes and whoever brings it:
  * the receipt, a push, a resume, or another tab.
  */
+const ADDRESS = /[^\s@]@[^\s@]+\.[^\s@]/;
+
 export class Talk {
   #byId = new Map();
   #sorted = [];
@@ -16,7 +18,9 @@ export class Talk {
   place = null;
   /** Whether older messages of the oldest conversation shown may exist. */
   older = false;
-  /** @type {{clientId: string, text: string, failed: string}[]} */
+  /** Conversation -> number of the newest message in it that an agent has seen. */
+  #seen = new Map();
+  /** @type {{clientId: string, text: string, file: object|null, forAgents: boolean, failed: string}[]} */
   pending = [];
 
   get messages() {
@@ -82,15 +86,16 @@ export class Talk {
       author: "contact",
       text: sent.text,
       source_id: clientId,
+      attachments: sent.file ? [{ kind: "file", title: sent.file.name, file: sent.file.id, bytes: sent.file.bytes }] : [],
     };
     this.add([message]);
     return message;
   }
 
   /** Note a message that is to be sent. */
-  wants(clientId, text) {
+  wants(clientId, text, { file = null, forAgents = false, failed = "" } = {}) {
     if (!this.pending.some((each) => each.clientId === clientId) && !this.#knows(clientId)) {
-      this.pending.push({ clientId, text, failed: "" });
+      this.pending.push({ clientId, text, file, forAgents, failed });
     }
   }
 
@@ -102,14 +107,26 @@ export class Talk {
   forget() {
     Object.assign(this, { cursor: null, conversation: null, state: null, place: null, older: false, pending: [] });
     this.#byId.clear();
+    this.#seen.clear();
     this.#sorted = [];
   }
 
-  /** Return whether somebody answered since the visitor wrote, so that the message was seen. */
-  answered(message) {
-    return this.#sorted.some(
-      (each) => each.author === "agent" && each.conversation === message.conversation && each.seq > message.seq,
-    );
+  /** An agent has seen a conversation up to a message. */
+  seenUpTo(conversation, seq) {
+    this.#seen.set(conversation, Math.max(seq, this.#seen.get(conversation) ?? 0));
+  }
+
+  /** Return what became of a message: `read`, `answered` by an agent who did not tell of reading, or `sent`. */
+  fate({ conversation, seq }) {
+    if (seq <= this.#seen.get(conversation)) return "read";
+    const later = (each) => each.author === "agent" && each.conversation === conversation && each.seq > seq;
+    return this.#sorted.some(later) ? "answered" : "sent";
+  }
+
+  /** Whether the open conversation has an address to which an answer can go. */
+  get reachable() {
+    const own = this.#sorted.filter((each) => each.author === "contact" && each.conversation === this.conversation);
+    return [...own, ...this.pending].some((each) => ADDRESS.test(each.text));
   }
 
   #knows(clientId) {

@@ -1,5 +1,5 @@
 /** What somebody wrote, as nodes: text as text, web addresses as links, very long texts folded. */
-import { h } from "../shared/dom.js";
+import { h } from "../shared/elements.js";
 
 const ADDRESS = /https?:\/\/[^\s<>"'“”‘’，。；：！？、（）《》【】\u200e\u200f\u202a-\u202e\u2066-\u2069]+/g;
 /** What belongs to the sentence around an address rather than to it. */
@@ -32,10 +32,10 @@ function isWeb(address) {
   }
 }
 
-/** Return the bubble of a message; a long text can be unfolded. */
-export function bubbleOf(text, mine, words) {
-  const body = h("div", { class: "text", dir: "auto" }, nodesOf(text));
-  const bubble = h("div", { class: mine ? "message mine" : "message" }, body);
+/** Return the bubble of a message; a long text can be unfolded, and the rows of files stand under it. */
+export function bubbleOf(text, mine, words, files = []) {
+  const body = text || !files.length ? h("div", { class: "text", dir: "auto" }, nodesOf(text)) : null;
+  const bubble = h("div", { class: mine ? "message mine" : "message" }, body, files);
   if (text.replace(MARKS, "").length > LONG_CHARACTERS || text.split("\n", LONG_LINES + 1).length > LONG_LINES) {
     const toggle = h("button", { type: "button", class: "link", "aria-expanded": "false" }, words.t("more"));
     toggle.addEventListener("click", () => {

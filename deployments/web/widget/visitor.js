@@ -3,6 +3,7 @@
  *
  * * A message is kept with its client id until its receipt is here, also from page to page; it is sent again with the
  *   same id, one message at a time, so it is taken once and in order.
+ * * A file goes in over HTTP when its turn comes; its message, with the proof, is kept as a text is (files.js).
  * * After any break the visit goes on at its cursor. What this person writes in another tab comes from that tab, what
  *   it writes on another device is fetched where a number is missing.
  */
@@ -18,6 +19,10 @@ const TYPING_SHOWN_MS = 5_000;
 const BOT_SHOWN_MS = 2_500;
 const LOOK_EVERY_MS = 10_000;
 const PAGE = 50;
+const AGAIN_MS = 1_000;
+const MOST_BREAKS = 5;
+/** A file that failed so can only be removed, and holds nothing back. */
+const HOPELESS = new Set(["empty", "large", "gone", "unreadable"]);
 const QUEUED = new Set(["waiting", "offered"]);
 const HUMAN = new Set(["assigned", "snoozed"]);
 
@@ -28,6 +33,10 @@ export class Visitor extends Emitter {
   /** When to stop showing that somebody types, on the clock of `performance.now()`. */
   typingUntil = 0;
   typist = "";
+  /** What sends and shows files; null until a server that takes some has said so. */
+  files = null;
+  /** What an admin says of the inbox: `title`, and `greeting` by language; known once there was a connection. */
+  said = {};
   #server;
   #inbox;
   #user;
@@ -85,24 +94,30 @@ export class Visitor extends Emitter {
     return this.talk.state === "resolved" || this.talk.state === "merged";
   }
 
+  /** Whether nobody is there at this hour; a conversation that somebody has goes on. */
+  get closed() {
+    return Boolean(this.talk.place?.closed) && !this.withHuman;
+  }
+
   start() {
     if (this.#watching) return;
     this.#watching = true;
     for (const name of this.#memory.names("pending ")) {
       const kept = this.#memory.get(name);
-      if (kept?.whose === this.#whose()) this.talk.wants(name.slice(8), kept.text);
+      if (kept?.whose === this.#whose()) this.talk.wants(name.slice(8), kept.text, kept);
     }
     if (typeof BroadcastChannel === "function") {
       this.#tabs = new BroadcastChannel(`raydesk ${this.#server} ${this.#inbox} ${this.#whose()}`);
       this.#tabs.onmessage = (event) => this.#fromTab(event.data);
     }
     this.#line.start();
-    this.#looking = setInterval(() => this.queued && this.#askPlace(), LOOK_EVERY_MS);
+    this.#looking = setInterval(() => (this.queued || this.closed) && this.#askPlace(), LOOK_EVERY_MS);
   }
 
   stop() {
     this.#watching = false;
     clearInterval(this.#looking);
+    this.files?.stop();
     this.#tabs?.close();
     this.#line.stop();
   }
@@ -113,12 +128,12 @@ export class Visitor extends Emitter {
 
   // -- what the visitor does ------------------------------------------------------------------------
 
-  /** Send a text, now or as soon as there is a line. */
-  send(text) {
+  /** Send a text, or a file that files.js brings, now or as soon as there is a line; for agents alone, the bot is silent. */
+  send(text, { file = null, forAgents = false, failed = "" } = {}) {
     const clientId = newId();
-    this.#memory.set(`pending ${clientId}`, { text, whose: this.#whose() });
+    if (!file) this.#keep(clientId, { text, forAgents });
     this.#memory.set("talked", this.#whose());
-    this.talk.wants(clientId, text);
+    this.talk.wants(clientId, text, { file, forAgents, failed });
     this.changed("talk");
     this.#flush();
   }
@@ -133,9 +148,16 @@ export class Visitor extends Emitter {
 
   /** Take back a message that was refused. */
   discard(clientId) {
+    this.files?.cancel(this.talk.pending.find((each) => each.clientId === clientId)?.file);
     this.#memory.remove(`pending ${clientId}`);
     this.talk.drop(clientId);
     this.changed("talk");
+    this.#flush();
+  }
+
+  /** Ask the server something in this visitor's name. */
+  asOwner(ask) {
+    return ask(this.#server, this.#token);
   }
 
   typing() {
@@ -177,7 +199,7 @@ export class Visitor extends Emitter {
       this.talk.add(page.messages);
       this.talk.older = page.more;
     } catch (error) {
-      if (!(error instanceof LineBroken || error instanceof Refused)) throw error;
+      if (!(error.name === "LineBroken" || error instanceof Refused)) throw error;
     } finally {
       this.#loading = false;
       this.changed("talk");
@@ -212,6 +234,7 @@ export class Visitor extends Emitter {
     if (!answer.ok) throw new SessionOver(`${answer.status}`);
     const found = await answer.json();
     this.#token = found.token;
+    this.said = { title: found.title, greeting: found.greeting };
     if (this.#user) this.#memory.remove("token");
     else this.#memory.set("token", found.token);
     return found;
@@ -242,9 +265,25 @@ export class Visitor extends Emitter {
   }
 
   #opened(visit) {
+    if (visit.file_bytes) this.#takesFiles(visit.file_bytes);
     this.talk.opened(visit);
     for (const message of visit.messages) this.#arrived(message);
     this.changed("talk");
+  }
+
+  async #takesFiles(mostBytes) {
+    try {
+      const { Files } = await import("./files.js");
+      this.files ??= new Files(this);
+    } catch {
+      return; // the next opening tries again
+    }
+    this.files.mostBytes = mostBytes;
+    this.changed("talk");
+  }
+
+  #keep(clientId, message) {
+    this.#memory.set(`pending ${clientId}`, { ...message, whose: this.#whose() });
   }
 
   #linked(state) {
@@ -267,27 +306,44 @@ export class Visitor extends Emitter {
 
   /** Return what goes out next: nothing overtakes a message that was refused. */
   #next() {
-    const first = this.talk.pending[0];
+    const first = this.talk.pending.find((each) => !HOPELESS.has(each.failed));
     return first && !first.failed ? first : null;
   }
 
   async #sendOne(message) {
     try {
-      const receipt = await this.#line.call("message.send", { client_id: message.clientId, text: message.text });
-      this.#stored(message.clientId, receipt);
+      const { clientId, text, file, forAgents } = message;
+      if (file && !file.proof) {
+        await this.files.sendIn(file, this.#server, this.#token);
+        this.#keep(clientId, { text, file });
+      }
+      const params = { client_id: clientId, text };
+      if (file) params.attachments = [file.proof];
+      if (forAgents) params.for_agents = true;
+      this.#stored(message, await this.#line.call("message.send", params));
     } catch (error) {
-      if (error instanceof LineBroken) return;
-      if (!(error instanceof Refused)) throw error;
+      if (error.name === "LineBroken") {
+        // a file takes another way than the socket, which may be whole
+        if (!this.#line.open || !message.file) return;
+        message.breaks = (message.breaks ?? 0) + 1;
+        if (message.breaks % MOST_BREAKS) await new Promise((done) => setTimeout(done, AGAIN_MS));
+        else message.failed = "refused"; // something between does not let it through, and cannot say so
+        this.changed("talk");
+        return;
+      }
+      if (!(error instanceof Refused || error.name === "NotTaken")) throw error;
+      if (message.file && error.kind === "not_found") error.kind = "gone";
       if (error.passing) await new Promise((done) => setTimeout(done, (error.retryAfterS ?? 1) * 1000 + 200));
       else message.failed = error.kind || "refused";
       this.changed("talk");
     }
   }
 
-  #stored(clientId, receipt) {
+  #stored({ clientId, forAgents }, receipt) {
     this.#memory.remove(`pending ${clientId}`);
     const message = this.talk.received(clientId, receipt);
     if (message) this.#tabs?.postMessage(message);
+    if (forAgents && !this.withHuman) this.talk.state = "waiting";
     if (this.talk.state === "bot" || this.talk.state === null) this.#shows("bot", BOT_SHOWN_MS);
     if (!this.withHuman) this.#askPlace();
     this.changed("talk");
@@ -300,10 +356,11 @@ export class Visitor extends Emitter {
       if (place.conversation) {
         this.talk.conversation = place.conversation;
         this.talk.state = place.state;
+        this.talk.seenUpTo(place.conversation, place.seen_seq);
       }
       this.changed("talk");
     } catch (error) {
-      if (!(error instanceof LineBroken || error instanceof Refused)) throw error;
+      if (!(error.name === "LineBroken" || error instanceof Refused)) throw error;
     }
   }
 
@@ -314,8 +371,10 @@ export class Visitor extends Emitter {
     if (method !== "event") return;
     for (const event of params.events) {
       if (event.type === "message") this.#said(event.message);
+      else if (event.type === "seen") this.talk.seenUpTo(event.conversation, event.seq);
       else if (event.type === "typing" && event.author === "agent") this.#shows("agent", TYPING_SHOWN_MS);
     }
+    this.changed("talk");
   }
 
   #said(message) {
@@ -340,7 +399,7 @@ export class Visitor extends Emitter {
       this.talk.add(page.messages);
       this.changed("talk");
     } catch (error) {
-      if (!(error instanceof LineBroken || error instanceof Refused)) throw error;
+      if (!(error.name === "LineBroken" || error instanceof Refused)) throw error;
     } finally {
       this.#filling = false;
     }

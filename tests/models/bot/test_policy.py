@@ -66,6 +66,9 @@ def plain(intent: str, language: str) -> list[str]:
         # 6: not the bot's to answer
         ("hm", understood("complaint", 0.59, sure=True), FRESH, "not_answerable", "complaints"),
         ("hm", understood("tea"), FRESH, "not_answerable", ""),
+        # a file without a word
+        ("", understood("refund"), FRESH, "not_answerable", ""),
+        (" \n", None, BotState(answered="invoice", language="zh"), "not_answerable", "billing"),
         # 9: the answer did not help, again
         ("还是没退款", understood("refund"), BotState(answered="refund", misses=1), "misses", "billing"),
         ("发票呢", understood("invoice"), BotState(answered="invoice", misses=1), "misses", "billing"),

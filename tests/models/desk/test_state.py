@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from models.desk.state import DeskState, OutOfStep
-from models.domain.commands import Accept, Decline, Delivered, Resolve
+from models.domain.commands import Accept, Decline, Delivered, Resolve, Tag
 from tests.models.timeline.conftest import Desk
 
 
@@ -23,6 +23,7 @@ def a_days_work(desk: Desk) -> None:
     desk.say(first, internal=True)
     desk.write("by phone", contact=desk.contact("v1"), channel="wechat")
     desk.by(Decline, second)
+    desk.by(Tag, first, add=("vip",))
     third = desk.assigned("v3", "wechat")
     answer = desk.say(third)
     desk.ask(Delivered(account="acme", conversation=third, message=f"{third}-{answer.seq}", state="sent"))
@@ -120,6 +121,15 @@ def test_what_became_of_an_answer_is_told_once(desk):
     replica = replicas(desk)[-1]
     assert list(replica.deliveries.values()) == ["sent"]
     assert desk.shown("ann").deliveries == {}
+
+
+def test_a_tag_shows_on_the_desk_that_holds_the_conversation(desk):
+    conversation = desk.assigned()
+    desk.by(Tag, conversation, add=("vip", "refund"))
+    desk.by(Tag, conversation, remove=("VIP",))
+    assert desk.told("ann")[-2:] == [("changed", "tags"), ("changed", "tags")]
+    assert replicas(desk)[-1].conversations[conversation].conversation.tags == ("refund",)
+    assert replicas(desk)[-1] == desk.shown("ann")
 
 
 def test_an_accepted_offer_shows_as_assigned(desk):

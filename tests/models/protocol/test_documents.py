@@ -19,6 +19,8 @@ from models.domain.commands import (
     Resolve,
     Say,
     Snooze,
+    Tag,
+    TakeOver,
     Transfer,
     Typing,
     Understood,
@@ -189,6 +191,7 @@ def told():
     story.by_ann(Accept)
     story.receive("wechat")
     story.by_ann(Say, client_id="1", text="hi", received_at_ms=NOW_MS)
+    story.by_ann(Tag, add=("vip",))
     for state in ("sent", "failed"):
         story.tell(
             Delivered(account=ACCOUNT, conversation=story.conversation, message=story.conversation + "-3", state=state)
@@ -208,8 +211,9 @@ def told():
     story.by_ann(Resolve)
     story.receive()
     story.offer()
+    story.tell(TakeOver(account=ACCOUNT, conversation=story.conversation, by="sue", role="supervisor"))
     into = contact_id(ACCOUNT, "user", "", "7")
-    story.tell(Move(account=ACCOUNT, contact=CONTACT, into=into, conversation=story.conversation, length=1))
+    story.tell(Move(account=ACCOUNT, contact=CONTACT, into=into, conversation=story.conversation, length=2))
     return story
 
 

@@ -1,8 +1,11 @@
 """A router at work on one account, in plain calls."""
 
+from typing import ClassVar
+
 import msgspec
 import pytest
 
+from models.channels.budget import Budget
 from models.desk.state import DeskState
 from models.domain.commands import (
     Accept,
@@ -26,10 +29,11 @@ class Desk:
     """One account, its router and its store; every call is one turn."""
 
     account = "acme"
+    budgets: ClassVar = {"wechat": Budget(answers=3, within_ms=100_000)}
 
     def __init__(self) -> None:
         self.store = TruthfulStore()
-        self.router = RouterModel(self.store)
+        self.router = RouterModel(self.store, budgets=self.budgets)
         self.now_ms = 1_000
         self.sources = 0
         #: how many messages the bot takes in a turn; none, so that a first message waits for a human
@@ -44,7 +48,7 @@ class Desk:
         return self.router.turn([command], self.now_ms, bot_room=self.bot_room)[0]
 
     def restart(self) -> None:
-        self.router = RouterModel(self.store)
+        self.router = RouterModel(self.store, budgets=self.budgets)
 
     def contact(self, who: str = "v1", channel: str = "web") -> str:
         return contact_id(self.account, channel, channel, who)

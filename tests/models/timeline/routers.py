@@ -5,6 +5,7 @@ from itertools import count
 
 import msgspec
 
+from models.channels.budget import Budget
 from models.domain.commands import AnyCommand, AnyReply, Exported
 from models.domain.errors import StaleEpoch
 from models.timeline.bot_part import BotPart, Question
@@ -28,9 +29,20 @@ class TurnFailed(Exception):
 class RouterModel:
     """One incarnation of the router of all slots."""
 
-    def __init__(self, store: TruthfulStore, cached_contacts: int = 50_000, bot: BotPart | None = None) -> None:
+    def __init__(
+        self,
+        store: TruthfulStore,
+        cached_contacts: int = 50_000,
+        bot: BotPart | None = None,
+        budgets: dict[str, Budget] | None = None,
+    ) -> None:
         self.store = store
-        self.core = Shard(entropy=entropy, cached_contacts=cached_contacts, bot=bot or BotPart(answers=PlainBot()))
+        self.core = Shard(
+            entropy=entropy,
+            cached_contacts=cached_contacts,
+            bot=bot or BotPart(answers=PlainBot()),
+            budgets=budgets or {},
+        )
         #: what is to be understood, as the turns since the start found it
         self.questions: list[Question] = []
         self.counts: Counter[str] = Counter()

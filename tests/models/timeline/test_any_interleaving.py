@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from models.channels.budget import OWN_CHANNELS, Budget
 from models.desk.state import DeskState
 from models.domain.commands import (
     Accept,
@@ -27,14 +28,19 @@ from models.domain.commands import (
     Move,
     Moved,
     Offer,
+    Part,
+    Parted,
     Receipt,
     Receive,
     Refusal,
     Release,
     Reopen,
     Resolve,
+    Return,
     Say,
     Snooze,
+    Tag,
+    TakeOver,
     Transfer,
     Typing,
     Understood,
@@ -44,7 +50,6 @@ from models.domain.errors import StaleEpoch
 from models.domain.ids import contact_id, slot_of_contact
 from models.domain.message import Message
 from models.intent.understanding import Understanding
-from models.timeline.agent_side import OWN_CHANNELS
 from tests.bots import SURE, UNSURE
 from tests.models.timeline.routers import RouterModel, TurnFailed
 from tests.models.timeline.truthful_store import TruthfulStore
@@ -53,6 +58,7 @@ ACCOUNTS = ("acme", "bolt")
 AGENTS = ("ann", "bob", "sue")
 ROLES = {"ann": "agent", "bob": "agent", "sue": "supervisor"}
 IDENTITIES = (("web", "web", "v1"), ("web", "web", "v2"), ("wechat", "wx", "o1"), ("user", "", "u1"))
+BUDGETS = {"wx": Budget(answers=1, within_ms=1_000_000_000)}
 _message = msgspec.json.Decoder(Message)
 
 pick = st.integers(0, 11)
@@ -67,7 +73,7 @@ class RouterMachine(RuleBasedStateMachine):
         super().__init__()
         self.store = TruthfulStore()
         self.now_ms = 1_000_000
-        self.router = RouterModel(self.store, cached_contacts=2)
+        self.router = RouterModel(self.store, cached_contacts=2, budgets=BUDGETS)
         self.ghosts: list[RouterModel] = []
         self.batch: list[AnyCommand] = []
         self.serial = 0
@@ -81,15 +87,19 @@ class RouterMachine(RuleBasedStateMachine):
         self.exports: list[tuple[str, str, str, Exported]] = []
         self.seen_sizes: dict[tuple[str, str], int] = {}
         self.bot_room = 0
+        self.failed: set[str] = set()  # answers of which an outbox ever said that they failed
+        self.linked: set[str] = set()  # accounts in which messages were carried over
         self.humans: set[str] = set()  # conversations that were not the bot's at some time
 
-    @initialize(eager=st.booleans(), bots=st.booleans())
-    def a_desk_at_work(self, eager: bool, bots: bool) -> None:
-        """One conversation is accepted, one offered, one waits; or all of them are the bot's."""
+    @initialize(eager=st.booleans(), bots=st.booleans(), joined=st.booleans())
+    def a_desk_at_work(self, eager: bool, bots: bool, joined: bool) -> None:
+        """One conversation is accepted, one offered, one waits; or all of them are the bot's; two may be joined."""
         self.bot_room = 5 * bots
         for which in range(3):
             self.contact_writes("acme", which)
         self.run("stored")
+        if joined:
+            self.an_agent_joins("acme", 2, 0, fate="stored", undone=False)
         if bots:
             self.eager = eager
             return
@@ -258,7 +268,7 @@ class RouterMachine(RuleBasedStateMachine):
         which=pick,
         agent=agent_of,
         own=mostly,
-        kind=st.sampled_from([Accept, Accept, Decline, Resolve, Reopen]),
+        kind=st.sampled_from([Accept, Accept, Decline, Resolve, Reopen, TakeOver]),
     )
     def agent_decides(self, account: str, which: int, agent: str, own: bool, kind: type) -> None:
         found = self.about(account, which, agent, own)
@@ -296,6 +306,13 @@ class RouterMachine(RuleBasedStateMachine):
                 )
             )
 
+    @rule(account=account_of, which=pick, agent=agent_of, own=mostly, tag=st.sampled_from(["vip", "VIP", "refund"]))
+    def agent_tags(self, account: str, which: int, agent: str, own: bool, tag: str) -> None:
+        found = self.about(account, which, agent, own)
+        if found:
+            words = {("remove" if which % 3 == 0 else "add"): (tag,)}
+            self.add(Tag(account=account, conversation=found[0], by=found[1], role=ROLES[found[1]], **words))
+
     @rule(account=account_of, which=pick, agent=agent_of, visitor=st.booleans())
     def somebody_types(self, account: str, which: int, agent: str, visitor: bool) -> None:
         found = self.about(account, which, agent, own=True)
@@ -309,6 +326,8 @@ class RouterMachine(RuleBasedStateMachine):
         outbox = self.store.accounts[account].outbox
         if outbox:
             out = outbox[which % len(outbox)]
+            if state == "failed":
+                self.failed.add(out.message)
             self.add(Delivered(account=account, conversation=out.conversation, message=out.message, state=state))
 
     @rule(account=account_of, which=pick, agent=agent_of)
@@ -358,9 +377,10 @@ class RouterMachine(RuleBasedStateMachine):
         return message.inbox, message.source_id
 
     @precondition(lambda self: self.exports)
-    @rule(which=pick, stops=st.booleans(), fate=fates)
-    def link_goes_on(self, which: int, stops: bool, fate: str) -> None:
+    @rule(which=pick, stops=st.booleans(), fate=fates, by=st.sampled_from(["", "ann"]))
+    def link_goes_on(self, which: int, stops: bool, fate: str, by: str) -> None:
         account, source, target, exported = self.exports.pop(which % len(self.exports))
+        self.linked.add(account)
         keys = self.store.accounts[account]
         if source == self.home(account, target) or not self.adopted_is_known(account, source, target):
             return
@@ -376,6 +396,7 @@ class RouterMachine(RuleBasedStateMachine):
             external_id=where[2],
             record=exported.record,
             messages=exported.messages,
+            by=by,
         )
         replies = self.run(fate, [adopt])
         if not replies or stops or not isinstance(replies[-1], Done):
@@ -388,8 +409,34 @@ class RouterMachine(RuleBasedStateMachine):
                 conversation=exported.record.id if exported.record else "",
                 into_conversation=replies[-1].conversation,
                 length=exported.length,
+                joined_ms=replies[-1].at_ms,
             )
         )
+
+    @rule(account=account_of, which=st.integers(0, 2), into=st.integers(0, 2), fate=fates, undone=st.booleans())
+    def an_agent_joins(self, account: str, which: int, into: int, fate: str, undone: bool) -> None:
+        """All steps at once, as they nearly always come; and all of their undoing."""
+        begun = len(self.exports)
+        self.link_begins(account, which, into)
+        if len(self.exports) > begun:
+            self.link_goes_on(len(self.exports) - 1, stops=False, fate="stored", by="ann")
+            self.run(fate)
+        if undone:
+            self.a_join_is_undone(account, 0, stops=False, fate="stored")
+            self.run(fate)
+
+    @rule(account=account_of, which=pick, stops=st.booleans(), fate=fates)
+    def a_join_is_undone(self, account: str, which: int, stops: bool, fate: str) -> None:
+        people = self.store.accounts[account].contacts
+        joins = [(each, joined) for each in people.values() for joined in each.joined if not joined.undone_ms]
+        if not joins or self.unanswered_end():
+            return
+        home, joined = joins[which % len(joins)]
+        about = {"account": account, "by": "ann", "at_ms": joined.at_ms}
+        back = Return(contact=joined.contact, left=home.id, conversation=home.open, **about)
+        replies = self.run(fate, [back])
+        if replies and not stops:
+            self.batch.append(Part(contact=home.id, source=joined.contact, **about))
 
     # -- turns, crashes, ghosts -------------------------------------------------------------------------
 
@@ -407,7 +454,7 @@ class RouterMachine(RuleBasedStateMachine):
             return None
         except StaleEpoch:
             # a ghost was the first to write in this account, with a newer epoch: the process ends, another starts
-            self.router = RouterModel(self.store, cached_contacts=2)
+            self.router = RouterModel(self.store, cached_contacts=2, budgets=BUDGETS)
             return None
         self.batch = []
         for command, reply in zip(commands, replies, strict=True):
@@ -425,7 +472,7 @@ class RouterMachine(RuleBasedStateMachine):
             assert isinstance(reply, Refusal), reply
 
     def check_receipt(self, command: Receive | Say, reply: object) -> None:
-        if isinstance(reply, Moved):
+        if isinstance(reply, Moved | Parted):
             self.add(msgspec.structs.replace(command, contact=reply.contact))
             return
         if isinstance(reply, Refusal):
@@ -449,7 +496,7 @@ class RouterMachine(RuleBasedStateMachine):
     def router_dies_and_another_takes_over(self, cached: int) -> None:
         """The old one does not know that it is dead."""
         self.ghosts = [*self.ghosts[-1:], self.router]
-        self.router = RouterModel(self.store, cached_contacts=cached)
+        self.router = RouterModel(self.store, cached_contacts=cached, budgets=BUDGETS)
 
     @precondition(lambda self: self.ghosts)
     @rule(account=account_of, which=pick)
@@ -549,6 +596,22 @@ class RouterMachine(RuleBasedStateMachine):
                 for seq, message in enumerate(map(_message.decode, session), start=1):
                     assert (message.id, message.conversation, message.seq) == (f"{name}-{seq}", name, seq)
                 assert name in keys.cases[record.contact]
+
+    @invariant()
+    def what_is_counted_is_what_is_stored(self) -> None:
+        """A link carries messages over: they are stored twice, and were said once."""
+        for account in ACCOUNTS:
+            keys = self.store.accounts[account]
+            said = {"contact": set(), "agent": set(), "note": set(), "bot": set()}
+            for name in keys.sessions:
+                for message in self.messages(account, name):
+                    kind = "note" if message.author == "agent" and message.internal else message.author
+                    if kind in said:
+                        said[kind].add(self.key(message))
+            assert {kind: keys.counts[kind] for kind in said} == {kind: len(each) for kind, each in said.items()}
+            assert len(keys.waits_ms) <= keys.counts["agent"]
+            assert min(keys.waits_ms, default=0) >= 0
+            assert keys.counts["bot_opened"] <= keys.counts["opened"] <= len(keys.conversations)
 
     @invariant()
     def nothing_is_taken_twice(self) -> None:
@@ -671,6 +734,27 @@ class RouterMachine(RuleBasedStateMachine):
             # an answer that a link carried over is a copy; the one it was copied from was sent
             originals = {self.key(message) for message in every if message.id in sent}
             assert {self.key(message) for message in every if message.id in answers} <= originals
+
+    @invariant()
+    def tags_stand_once_and_are_remembered(self) -> None:
+        for account in ACCOUNTS:
+            keys = self.store.accounts[account]
+            for record in keys.conversations.values():
+                assert len({tag.casefold() for tag in record.tags}) == len(record.tags)
+                assert set(record.tags) <= set(keys.tags)
+
+    @invariant()
+    def no_vendor_gets_more_answers_than_it_takes(self) -> None:
+        for account in ACCOUNTS:
+            if account in self.linked:
+                continue  # what was carried over had been sent elsewhere
+            for name in self.store.accounts[account].sessions:
+                spent = 0
+                for message in self.messages(account, name):
+                    if message.channel in OWN_CHANNELS or message.internal or message.author == "system":
+                        continue
+                    spent = 0 if message.author == "contact" else spent + (message.id not in self.failed)
+                    assert message.author != "agent" or spent <= BUDGETS["wx"].answers
 
     @invariant()
     def memory_is_bounded(self) -> None:

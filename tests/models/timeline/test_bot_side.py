@@ -203,6 +203,40 @@ def test_patience_is_counted_from_the_first_message_without_an_answer(bots):
     assert bots.record(conversation).waiting_since_ms == bots.now_ms
 
 
+# -- what is left for agents -------------------------------------------------------------------------------
+
+
+def test_what_is_left_for_agents_waits_for_one_and_the_bot_is_silent(bots):
+    conversation = bots.write("call me tomorrow", for_agents=True).conversation
+    assert bots.record(conversation).state == "waiting"
+    assert bots.keys.waiting == {conversation: bots.now_ms}
+    assert [question.owed for question in bots.router.questions] == [False], "agents are shown what it is about"
+    understood(bots, conversation, understanding=SURE)
+    assert bots.texts(conversation) == ["call me tomorrow"]
+    assert bots.record(conversation).insight is not None
+
+
+def test_what_is_left_for_agents_ends_the_bots_part(bots):
+    conversation = bots.opened()
+    understood(bots, conversation)
+    bots.now_ms += 60_000
+    bots.write("call me tomorrow", for_agents=True)
+    record = bots.record(conversation)
+    assert (record.state, record.waiting_since_ms, record.bot) == ("waiting", bots.now_ms, None)
+    assert bots.keys.bot == {}
+    assert bots.router.counts["bot_handed_over_left"] == 1
+
+
+def test_what_is_left_for_agents_waits_since_the_bot_owes_an_answer(bots):
+    conversation = bots.opened()
+    asked_at = bots.now_ms
+    bots.now_ms += 300
+    bots.write("call me tomorrow", for_agents=True)
+    assert bots.keys.waiting == {conversation: asked_at}
+    understood(bots, conversation)
+    assert len(bots.texts(conversation)) == 2, "an answer that comes now is none"
+
+
 # -- hand-over ---------------------------------------------------------------------------------------------
 
 

@@ -25,6 +25,7 @@ from models.domain.commands import (
     Resolve,
     Say,
     Snooze,
+    Tag,
     Transfer,
     Typing,
 )
@@ -285,6 +286,49 @@ def test_only_what_was_resolved_is_reopened(desk):
     assert refused(desk.by(Reopen, NOWHERE), "not_found")
 
 
+def test_tags_are_added_and_removed_once_whatever_their_spelling(desk):
+    conversation = desk.assigned()
+    assert desk.by(Tag, conversation, add=("VIP", " late  parcel ", "vip")) == Done(conversation=conversation)
+    assert desk.record(conversation).tags == ("VIP", "late parcel")
+    told = len(desk.told("ann"))
+    desk.by(Tag, conversation, add=("ＶＩＰ",), remove=("never there",))
+    assert (desk.record(conversation).tags, len(desk.told("ann"))) == (("VIP", "late parcel"), told)
+    desk.by(Tag, conversation, add=("billing",), remove=("Late Parcel",))
+    assert desk.record(conversation).tags == ("VIP", "billing")
+    assert desk.keys.tags.keys() == {"VIP", "late parcel", "billing"}
+
+
+def test_tags_are_bounded_and_nothing_of_too_many_is_kept(desk):
+    conversation = desk.assigned()
+    desk.by(Tag, conversation, add=tuple(f"t{number}" for number in range(20)))
+    assert refused(desk.by(Tag, conversation, add=("one more",)), "bad_request")
+    assert refused(desk.by(Tag, conversation, add=("x" * 33,), remove=("t1",)), "bad_request")
+    assert len(desk.record(conversation).tags) == 20
+    desk.by(Tag, conversation, add=("one more",), remove=("t1",))
+    assert desk.record(conversation).tags[-1] == "one more"
+
+
+def test_only_who_holds_it_helped_last_or_supervises_tags(desk):
+    conversation = desk.assigned()
+    assert refused(desk.by(Tag, conversation, by="bob", add=("x",)), "forbidden")
+    desk.by(Tag, conversation, by="sue", role="supervisor", add=("seen",))
+    desk.by(Resolve, conversation)
+    told = len(desk.told("ann"))
+    assert refused(desk.by(Tag, conversation, by="bob", add=("x",)), "forbidden")
+    assert desk.by(Tag, conversation, add=("done",)) == Done(conversation=conversation)
+    assert desk.record(conversation).tags == ("seen", "done")
+    assert len(desk.told("ann")) == told
+    assert refused(desk.by(Tag, NOWHERE, add=("x",)), "not_found")
+
+
+def test_tags_go_along_with_a_link(desk):
+    desk.by(Tag, desk.assigned("v1"), add=("VIP", "parcel"))
+    target = desk.assigned("u1")
+    desk.by(Tag, target, add=("vip",))
+    link(desk, "v1", "u1")
+    assert desk.record(target).tags == ("vip", "parcel")
+
+
 def test_a_transfer_needs_exactly_one_goal(desk):
     conversation = desk.assigned()
     assert refused(desk.by(Transfer, conversation), "bad_request")
@@ -424,6 +468,69 @@ def test_nobody_rates_a_case_of_somebody_else(desk):
     foreign = Rate(account="other", conversation=conversation, contact=desk.contact(), score=1)
     assert refused(desk.ask(foreign), "not_found")
     assert desk.record(conversation).rating == 0
+
+
+# -- reply budgets -----------------------------------------------------------------------------------------
+
+
+def test_a_vendor_gets_as_many_answers_as_it_takes_until_the_contact_writes_again(desk):
+    conversation = desk.assigned(channel="wechat")
+    for _ in range(3):
+        assert isinstance(desk.say(conversation), Receipt)
+    assert refused(desk.say(conversation), "conflict")
+    assert isinstance(desk.say(conversation, internal=True), Receipt)
+    assert len(desk.keys.outbox) == 3
+    desk.write(channel="wechat")
+    assert isinstance(desk.say(conversation), Receipt)
+
+
+def test_a_budget_is_read_off_the_messages_after_a_restart(desk):
+    conversation = desk.assigned(channel="wechat")
+    for _ in range(3):
+        desk.say(conversation)
+    desk.say(conversation, internal=True)
+    desk.restart()
+    assert refused(desk.say(conversation), "conflict")
+
+
+def test_an_answer_sent_again_is_a_repetition_and_not_one_too_many(desk):
+    conversation = desk.assigned(channel="wechat")
+    receipts = [desk.say(conversation, client_id=name) for name in "abc"]
+    assert desk.say(conversation, client_id="c").seq == receipts[-1].seq
+
+
+def test_an_answer_that_the_vendor_refused_does_not_count(desk):
+    conversation = desk.assigned(channel="wechat")
+    answers = [desk.say(conversation) for _ in range(3)]
+    name = f"{conversation}-{answers[0].seq}"
+    desk.ask(Delivered(account="acme", conversation=conversation, message=name, state="failed", detail="busy"))
+    assert isinstance(desk.say(conversation), Receipt)
+    assert refused(desk.say(conversation), "conflict")
+
+
+def test_after_a_time_without_a_word_of_the_contact_no_answer_is_taken(desk):
+    conversation = desk.assigned(channel="wechat")
+    desk.now_ms += 100_000
+    assert "has not written on wechat" in desk.say(conversation).detail
+    desk.write(channel="wechat")
+    assert isinstance(desk.say(conversation), Receipt)
+
+
+def test_a_text_in_parts_counts_for_each_of_them(desk):
+    conversation = desk.assigned(channel="wechat")
+    assert isinstance(desk.say(conversation, text="x" * 4_000), Receipt)
+    assert "is 2 messages" in desk.say(conversation, text="x" * 2_049).detail
+    assert isinstance(desk.say(conversation), Receipt)
+
+
+def test_another_channel_has_a_budget_of_its_own(desk):
+    conversation = desk.assigned()
+    desk.write(contact=desk.contact(), channel="wechat")
+    for _ in range(3):
+        desk.say(conversation)
+    assert refused(desk.say(conversation), "conflict")
+    for _ in range(9):
+        assert isinstance(desk.say(conversation, channel="web"), Receipt)
 
 
 # -- typing and deliveries ------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 tests/store/test_timeline.py holds it against the real one.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any
 
 import msgspec
@@ -29,12 +29,20 @@ class Account:
         #: contact -> its conversations, oldest first
         self.cases: dict[str, list[str]] = defaultdict(list)
         self.waiting: dict[str, int] = {}
+        #: skill -> those of its queue
+        self.queues: dict[str, dict[str, int]] = defaultdict(dict)
         self.held: dict[str, str] = {}
         self.holds: dict[str, set[str]] = defaultdict(set)
         self.snoozed: dict[str, int] = {}
         #: conversation -> when the bot's time is up
         self.bot: dict[str, int] = {}
         self.outbox: list[Any] = []
+        #: tag -> when it was used last
+        self.tags: dict[str, int] = {}
+        #: what was counted in all hours -> how often
+        self.counts: Counter[str] = Counter()
+        #: how long each contact had waited that was answered
+        self.waits_ms: list[int] = []
         #: agent -> its entries; the one at index i has cursor i + 1
         self.logs: dict[str, list[bytes]] = defaultdict(list)
         #: agent -> how many of its oldest entries are gone
@@ -72,6 +80,11 @@ class TruthfulStore:
         for contact, conversation in changes.opened:
             keys.cases[contact].append(conversation)
         _index(keys.waiting, changes.waiting)
+        for conversation, (left, came) in changes.queues.items():
+            if left is not None:
+                keys.queues[left].pop(conversation, None)
+            if came is not None:
+                keys.queues[came][conversation] = changes.waiting[conversation]
         _index(keys.snoozed, changes.snoozed)
         _index(keys.bot, changes.bot)
         for conversation, (left, came) in changes.held.items():
@@ -80,6 +93,9 @@ class TruthfulStore:
                 keys.holds[came].add(conversation)
             _index(keys.held, {conversation: came or None})
         keys.outbox += changes.outgoing
+        keys.tags |= changes.tags
+        keys.counts.update(changes.counts)
+        keys.waits_ms += changes.waits_ms
         for contact, events in changes.visitors.items():
             keys.shown[contact].append(_array(events))
         for agent, events in changes.desk.items():
